@@ -1,0 +1,69 @@
+"""Peer-to-peer, actor-based runtime for private data science.
+
+Start with ``p2pgrid.connect(address)`` or ``p2pgrid.search("#tag")``. Importing this package
+loads nothing heavy: names below are loaded when first used, libp2p when first needed, and never
+Ray, torch or CrypTen.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from p2pgrid.client.connect import (
+        Client as Client,
+        connect as connect,
+        default_client as default_client,
+        search as search,
+    )
+    from p2pgrid.client.datasets import (
+        DatasetPointer as DatasetPointer,
+        SearchResults as SearchResults,
+    )
+    from p2pgrid.client.domain import DomainClient as DomainClient
+    from p2pgrid.client.launch import Node as Node, launch as launch, start as start, stop as stop
+    from p2pgrid.client.network import NetworkClient as NetworkClient
+    from p2pgrid.client.pointer import TensorPointer as TensorPointer
+    from p2pgrid.client.wallet import Wallet as Wallet
+    from p2pgrid.errors import P2PGridError as P2PGridError
+
+_HOMES = {
+    "Client": "client.connect",
+    "DatasetPointer": "client.datasets",
+    "DomainClient": "client.domain",
+    "NetworkClient": "client.network",
+    "Node": "client.launch",
+    "P2PGridError": "errors",
+    "SearchResults": "client.datasets",
+    "TensorPointer": "client.pointer",
+    "Wallet": "client.wallet",
+    "connect": "client.connect",
+    "default_client": "client.connect",
+    "launch": "client.launch",
+    "search": "client.connect",
+    "start": "client.launch",
+    "stop": "client.launch",
+}
+
+__all__ = [
+    "Client",
+    "DatasetPointer",
+    "DomainClient",
+    "NetworkClient",
+    "Node",
+    "P2PGridError",
+    "SearchResults",
+    "TensorPointer",
+    "Wallet",
+    "connect",
+    "default_client",
+    "launch",
+    "search",
+    "start",
+    "stop",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'p2pgrid' has no attribute {name!r}")
+    return getattr(import_module(f"p2pgrid.{_HOMES[name]}"), name)
