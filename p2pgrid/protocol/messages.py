@@ -1,0 +1,228 @@
+"""Every message of ``/p2pgrid/1``: what it asks, and how much of it there may be.
+
+A message is a frozen struct with a tag; lengths are capped here, so that decoding refuses an
+excess before it allocates. To add one: write the struct, add it to ``Message``, add golden bytes
+to ``tests/unit/test_codec.py``, and a row to the dispatch table of the node that answers it.
+"""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from p2pgrid.protocol.arrays import ArrayHeader, DtypeName, Shape
+
+WIRE_VERSION = 1
+MAX_OPERATIONS = 4096
+MAX_RECORD_BYTES = 64 * 1024
+MAX_RECORDS = 1000
+
+Id = Annotated[bytes, Meta(min_length=16, max_length=16)]
+Name = Annotated[str, Meta(min_length=1, max_length=128)]
+OptionalName = Annotated[str, Meta(max_length=128)]
+Text = Annotated[str, Meta(max_length=16_384)]
+Tags = Annotated[tuple[Annotated[str, Meta(max_length=100)], ...], Meta(max_length=32)]
+Record = Annotated[bytes, Meta(max_length=MAX_RECORD_BYTES)]
+Records = Annotated[tuple[Record, ...], Meta(max_length=MAX_RECORDS)]
+PublicKey = Annotated[bytes, Meta(min_length=32, max_length=32)]
+Role = Literal["scientist", "owner"]
+
+
+class Slice(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """A Python slice."""
+
+    start: int | None = None
+    stop: int | None = None
+    step: int | None = None
+
+
+Operand = Id | int | float | bool | ArrayHeader
+"""An object of the domain, a number (weakly typed, as in numpy), or an array of this frame."""
+
+Param = (
+    int
+    | float
+    | bool
+    | None
+    | Annotated[str, Meta(max_length=16)]
+    | Slice
+    | Annotated[tuple[int, ...], Meta(max_length=32)]
+)
+
+
+class Op(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """One operation: apply ``name`` to ``inputs`` and keep the result as ``out``."""
+
+    name: Annotated[str, Meta(max_length=16)]
+    out: Id
+    inputs: Annotated[tuple[Operand, ...], Meta(max_length=8)]
+    params: Annotated[tuple[Param, ...], Meta(max_length=64)] = ()
+
+
+class _Message(Struct, frozen=True, forbid_unknown_fields=True):
+    """Common settings of all messages."""
+
+
+class Begin(_Message, frozen=True, tag="begin"):
+    """Asks who is there and for a nonce to sign."""
+
+    version: int = WIRE_VERSION
+
+
+class Challenge(_Message, frozen=True, tag="challenge"):
+    """The node's name and kind, a fresh nonce of this link, and its signed record."""
+
+    kind: Literal["domain", "network"]
+    name: Name
+    nonce: Annotated[bytes, Meta(min_length=16, max_length=16)]
+    record: Record
+
+
+class Login(_Message, frozen=True, tag="login"):
+    """A signed login statement over the nonce of this link."""
+
+    statement: Annotated[bytes, Meta(max_length=1024)]
+    signature: Annotated[bytes, Meta(min_length=64, max_length=64)]
+
+
+class Session(_Message, frozen=True, tag="session"):
+    """The login holds; objects of this link are named ``prefix`` + 8 bytes of the client."""
+
+    account: Name
+    role: Role
+    prefix: Annotated[bytes, Meta(min_length=8, max_length=8)]
+
+
+class Enrol(_Message, frozen=True, tag="enrol"):
+    """An owner gives a public key an account."""
+
+    name: Name
+    public_key: PublicKey
+    role: Role = "scientist"
+
+
+class Account(_Message, frozen=True, tag="account", gc=False):
+    """An enrolled account."""
+
+    name: Name
+    public_key: PublicKey
+    role: Role
+
+
+class ListAccounts(_Message, frozen=True, tag="list-accounts"):
+    """An owner asks for all accounts."""
+
+
+class Accounts(_Message, frozen=True, tag="accounts"):
+    """All accounts of a domain."""
+
+    accounts: Annotated[tuple[Account, ...], Meta(max_length=100_000)]
+
+
+class NewTensor(_Message, frozen=True, tag="new-tensor"):
+    """A tensor of a dataset that is being published; its id is chosen by the publisher."""
+
+    name: Name
+    object_id: Id
+    header: ArrayHeader
+
+
+class Publish(_Message, frozen=True, tag="publish"):
+    """An owner publishes a dataset; repeating it with the same id changes nothing."""
+
+    dataset_id: Id
+    name: Name
+    description: Text
+    tags: Tags
+    allowed: Annotated[tuple[Name, ...], Meta(max_length=10_000)]
+    announce: bool
+    tensors: Annotated[tuple[NewTensor, ...], Meta(min_length=1, max_length=256)]
+
+
+class Published(_Message, frozen=True, tag="published"):
+    """The dataset is durable and listed; here is its signed record."""
+
+    record: Record
+
+
+class ListDatasets(_Message, frozen=True, tag="list-datasets"):
+    """Anyone asks a domain for the records of datasets that have all these tags."""
+
+    tags: Tags = ()
+
+
+class Search(_Message, frozen=True, tag="search"):
+    """Anyone asks a network for the records of datasets that have all these tags."""
+
+    tags: Tags
+
+
+class Found(_Message, frozen=True, tag="found"):
+    """Signed dataset records; ``partial`` when more matched than are given."""
+
+    records: Records
+    partial: bool = False
+
+
+class Join(_Message, frozen=True, tag="join"):
+    """A domain lists itself and its datasets at a network, until the records expire."""
+
+    node: Record
+    datasets: Records
+
+
+class Operate(_Message, frozen=True, tag="operate"):
+    """Operations in order, then objects that are needed no more."""
+
+    ops: Annotated[tuple[Op, ...], Meta(max_length=MAX_OPERATIONS)]
+    free: Annotated[tuple[Id, ...], Meta(max_length=2 * MAX_OPERATIONS)] = ()
+
+
+class Failure(_Message, frozen=True, tag="failure"):
+    """A refusal or mistake: a code of ``errors.py`` and public fields; never a free text."""
+
+    code: int
+    fields: Annotated[
+        dict[
+            Annotated[str, Meta(max_length=32)], Annotated[str, Meta(max_length=400)] | int | float
+        ],
+        Meta(max_length=8),
+    ]
+
+
+class FailedOp(_Message, frozen=True, tag="failed-op"):
+    """The operation that should have made ``out`` failed, or one that it needs."""
+
+    out: Id
+    failure: Failure
+
+
+class Operated(_Message, frozen=True, tag="operated"):
+    """The operations were done, except these."""
+
+    failed: Annotated[tuple[FailedOp, ...], Meta(max_length=MAX_OPERATIONS)] = ()
+
+
+class Get(_Message, frozen=True, tag="get"):
+    """Asks for the values of an object, by the right of ``account`` (empty: the first login)."""
+
+    object_id: Id
+    account: OptionalName = ""
+
+
+class Value(_Message, frozen=True, tag="value"):
+    """The values of an object."""
+
+    header: ArrayHeader
+
+
+class Done(_Message, frozen=True, tag="done"):
+    """Done; there is nothing to tell."""
+
+
+Message = (
+    Begin | Challenge | Login | Session | Enrol | Account | ListAccounts | Accounts | Publish
+    | Published | ListDatasets | Search | Found | Join | Operate | Operated | Get | Value | Done
+    | Failure
+)  # fmt: skip
+
+__all__ = ["WIRE_VERSION", "DtypeName", "Message", "Shape"]
