@@ -1,0 +1,1 @@
+"""Who may do what: pure rules over public metadata, applied in the gateway of a domain."""

@@ -1,0 +1,142 @@
+"""The objects of one session, as the gateway sees them: labels, never values.
+
+Rule 1: an object is named once, under the prefix that the domain gave to the session.
+Rule 2: operands are looked up here; what a client claims about them is not asked for.
+Rule 3: an object that failed poisons what depends on it, with the first failure.
+Rule 4: a session holds at most ``session_objects`` objects and ``session_bytes`` bytes.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from p2pgrid.config import Limits
+from p2pgrid.errors import ObjectGoneError, P2PGridError, QuotaExceededError, RemoteProtocolError
+from p2pgrid.ids import ObjectId, short
+from p2pgrid.policy.access import Label, Sources
+from p2pgrid.protocol import faults
+from p2pgrid.protocol.arrays import ArrayHeader, dtype_named
+from p2pgrid.protocol.messages import Failure, Op
+from p2pgrid.protocol.operations import VIEWS, ArrayMeta, Operand, infer
+
+PREFIX_BYTES = 8
+
+
+class SessionObjects:
+    """Labels of the objects that one session made; see the rules at the head of the module."""
+
+    def __init__(
+        self, prefix: bytes, catalog: Mapping[ObjectId, Label], *, limits: Limits, domain: str
+    ) -> None:
+        self.prefix = prefix
+        self._catalog = catalog
+        self._limits = limits
+        self._domain = domain
+        self._labels: dict[bytes, Label] = {}
+        self._failed: dict[bytes, Failure] = {}
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of memory that the objects take, datasets not counted."""
+        return self._bytes
+
+    def admit(self, op: Op, buffer_sizes: Sequence[int] = ()) -> Failure | None:
+        """Checks an operation and labels its result; the failure when it must not run.
+
+        ``buffer_sizes`` are those of the arrays that came with it, in bytes.
+
+        Raises:
+            RemoteProtocolError: the operation is no request that our client would make.
+        """
+        out = op.out
+        if out[:PREFIX_BYTES] != self.prefix or out in self._labels or out in self._failed:
+            raise RemoteProtocolError(f"{short(out)} is not a fresh name of this session")
+        try:
+            label = self._label_of(op, buffer_sizes)
+            self._charge(label)
+        except P2PGridError as error:
+            if not faults.is_public(error):
+                raise
+            return self.poison(out, self._first_failure(op) or faults.failure_of(error))
+        self._labels[out] = label
+        return None
+
+    def poison(self, out: bytes, failure: Failure) -> Failure:
+        """Notes that an object failed; it has no label from here on."""
+        self.free(out)
+        self._failed[out] = failure
+        return failure
+
+    def free(self, object_id: bytes) -> None:
+        """Forgets an object of this session; others are left alone."""
+        label = self._labels.pop(object_id, None)
+        if label is not None and not label.borrowed:
+            self._bytes -= label.meta.nbytes
+        self._failed.pop(object_id, None)
+
+    def find(self, object_id: bytes) -> Label:
+        """The label of an object of this session or of a dataset.
+
+        Raises:
+            ObjectGoneError: there is no such object for this session.
+            P2PGridError: the failure with which it was poisoned.
+        """
+        label = self._labels.get(object_id) or self._catalog.get(ObjectId(object_id))
+        if label is not None:
+            return label
+        if object_id in self._failed:
+            raise faults.error_of(self._failed[object_id])
+        raise ObjectGoneError(object_id=short(object_id), domain=self._domain)
+
+    def _label_of(self, op: Op, buffer_sizes: Sequence[int]) -> Label:
+        operands: list[Operand] = []
+        labels: list[Label] = []
+        for operand in op.inputs:
+            if isinstance(operand, bytes):
+                label = self.find(operand)
+                labels.append(label)
+                operands.append(label.meta)
+            elif isinstance(operand, ArrayHeader):
+                operands.append(_literal(operand, buffer_sizes))
+            else:
+                operands.append(operand)
+        if not labels:
+            raise RemoteProtocolError(f"{op.name} names no object of the domain")
+        meta = infer(op.name, operands, op.params)
+        borrowed = op.name in VIEWS and labels[0].borrowed
+        return Label(meta, _joined(labels), borrowed)
+
+    def _charge(self, label: Label) -> None:
+        if len(self._labels) + len(self._failed) >= self._limits.session_objects:
+            limit = self._limits.session_objects
+            raise QuotaExceededError(what="objects", needed=limit + 1, limit=limit)
+        if label.borrowed:
+            return
+        needed = self._bytes + label.meta.nbytes
+        if needed > self._limits.session_bytes:
+            limit = self._limits.session_bytes
+            raise QuotaExceededError(what="bytes", needed=needed, limit=limit)
+        self._bytes = needed
+
+    def _first_failure(self, op: Op) -> Failure | None:
+        for operand in op.inputs:
+            if isinstance(operand, bytes) and operand in self._failed:
+                return self._failed[operand]
+        return None
+
+
+def _literal(header: ArrayHeader, buffer_sizes: Sequence[int]) -> ArrayMeta:
+    meta = ArrayMeta(header.shape, dtype_named(header.dtype))
+    if header.buffer >= len(buffer_sizes) or buffer_sizes[header.buffer] != meta.nbytes:
+        raise RemoteProtocolError(f"no buffer of {meta.nbytes:,} bytes came for an operand")
+    return meta
+
+
+def _joined(labels: list[Label]) -> Sources:
+    sources = labels[0].sources
+    for label in labels[1:]:
+        if label.sources is not sources:
+            sources = sources | label.sources
+    return sources
