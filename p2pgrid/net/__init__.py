@@ -1,0 +1,12 @@
+"""How bytes travel. Nobody above this package knows that there are two event loops.
+
+Main path, in the order in which a reader opens the files:
+
+- ``peer``: what the layers above use: blocking calls and callbacks, from any thread.
+- ``portal``: the thread in which trio, and so libp2p, runs.
+- ``link``: one persistent stream to one peer: requests, answers, deadlines, heartbeats.
+- ``transport``: the seam below a link; ``streams`` (libp2p) and ``memory`` (faults on demand)
+  stand behind it and pass one suite of tests.
+- ``host``: the libp2p host, with only what we want switched on.
+- ``dht``: signed records on libp2p's Kademlia.
+"""

@@ -1,0 +1,354 @@
+"""The libp2p host: TCP, noise and yamux, with all else that py-libp2p 0.8.1 offers switched off.
+
+Trust: noise proves that the other end holds the key of its peer id; nothing else is proved here.
+Everything runs inside trio. py-libp2p reads without deadlines, so whoever calls sets them.
+"""
+
+import errno
+import logging
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import trio
+from libp2p import new_swarm
+from libp2p.abc import IHost, INetStream
+from libp2p.crypto.ed25519 import create_new_key_pair
+from libp2p.crypto.x25519 import create_new_key_pair as create_noise_key_pair
+from libp2p.custom_types import TProtocol
+from libp2p.host.basic_host import BasicHost
+from libp2p.host.exceptions import StreamFailure
+from libp2p.io.exceptions import IOException
+from libp2p.network.auto_connector import AutoConnector
+from libp2p.network.config import ConnectionConfig, RetryConfig
+from libp2p.network.connection import swarm_connection
+from libp2p.network.exceptions import SwarmException
+from libp2p.peer.id import ID
+from libp2p.protocol_muxer.exceptions import MultiselectClientError
+from libp2p.rcmgr.manager import ResourceLimits, ResourceManager
+from libp2p.security.noise.exceptions import PeerIDMismatchesPubkey
+from libp2p.security.noise.transport import PROTOCOL_ID as NOISE, Transport as Noise
+from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX, Yamux
+from libp2p.transport.tcp.tcp import TCP
+from multiaddr import Multiaddr
+from multiaddr.exceptions import Error as MultiaddrError, MultiaddrLookupError
+from multiaddr.protocols import P_P2P
+from typing_extensions import override
+
+from p2pgrid.errors import (
+    AddressError,
+    IdentityMismatchError,
+    NodeError,
+    PeerUnreachableError,
+    PortInUseError,
+    RemoteProtocolError,
+    RemoteTimeoutError,
+)
+from p2pgrid.ids import PeerId, public_key_of
+
+CONTROL_PROTOCOL = TProtocol("/p2pgrid/1")
+MAX_CONNECTIONS = 1000
+MAX_STREAMS = 10_000
+MAX_ADDRESSES = 8
+"""So many addresses of one peer are tried; a stranger's record may list more."""
+STAGGER_S = 0.25
+"""Head start of an address over the next one (RFC 8305, section 5)."""
+ADDRESS_TTL_S = 3600
+CLOSE_S = 2.0
+
+NOWHERE = Multiaddr("/ip4/0.0.0.0/tcp/0")
+"""What a host that does not listen announces."""
+# What py-multiaddr raises on a stranger's bytes: b"\xff" ends in a TypeError of ord().
+MULTIADDR_ERRORS = (MultiaddrError, ValueError, TypeError)
+_DIALABLE = {"ip4", "ip6", "dns", "dns4", "dns6", "tcp", "p2p"}
+# Whatever a dial or a new stream raises, next to trio's own Cancelled.
+_LINK_ERRORS = (
+    SwarmException,
+    StreamFailure,
+    IOException,
+    trio.BrokenResourceError,
+    trio.ClosedResourceError,
+)
+
+
+def build_host(seed: bytes, listen: Sequence[str], *, announce: Sequence[str] = ()) -> IHost:
+    """A host that is not yet ``running``.
+
+    Args:
+        seed: 32-byte Ed25519 seed; the peer id is ``ids.peer_id_of`` of its public key.
+        listen: Multiaddr texts such as ``/ip4/127.0.0.1/tcp/0``; empty to only dial.
+        announce: What others are told instead; needed with ``/ip4/0.0.0.0`` or behind a NAT,
+            because libp2p announces what it listens on, ``0.0.0.0`` included.
+
+    Raises:
+        AddressError: an address is not a TCP multiaddr.
+        PortInUseError: another process listens there.
+        NodeError: this machine does not let us listen there.
+    """
+    _quieten_libp2p()
+    for text in listen:
+        _refuse_used_port(_parse_multiaddr(text))
+    keys = create_new_key_pair(seed)
+    swarm = new_swarm(
+        key_pair=keys,
+        # The defaults would offer plaintext as well, and mplex.
+        sec_opt={NOISE: Noise(keys, noise_privkey=create_noise_key_pair().private_key)},
+        muxer_opt={TProtocol(YAMUX): Yamux},
+        transports=[TCP()],
+        # Its backoff is blind to refused ports and wrong keys; the caller knows when to repeat.
+        retry_config=RetryConfig(max_retries=0),
+        connection_config=_connection_config(),
+        # The default one locks the whole node for a minute after five refused connections.
+        resource_manager=ResourceManager(
+            limits=ResourceLimits(max_connections=MAX_CONNECTIONS, max_streams=MAX_STREAMS),
+            enable_circuit_breaker=False,
+            enable_graceful_degradation=False,
+            enable_connection_tracking=False,
+        ),
+    )
+    swarm.auto_connector = _NoAutoConnector(swarm)
+    announced = [_parse_multiaddr(text) for text in announce]
+    if not listen and not announced:
+        # Asked who it is, a host without addresses waits half a second for a first one.
+        announced = [NOWHERE]
+    host = BasicHost(
+        network=swarm, enable_mDNS=False, enable_upnp=False, announce_addrs=announced or None
+    )
+    # Identify tells others that we speak it, also before (or without) anyone to serve it.
+    host.set_stream_handler(CONTROL_PROTOCOL, _refuse)
+    return host
+
+
+@asynccontextmanager
+async def running(host: IHost, listen: Sequence[str]) -> AsyncIterator[None]:
+    """Listens while the context is open, and closes every connection at its end.
+
+    Left to itself ``host.run`` cancels its own closing and leaks the sockets.
+    """
+    try:
+        async with host.run(listen_addrs=[Multiaddr(text) for text in listen]):
+            try:
+                yield
+            finally:
+                with trio.move_on_after(CLOSE_S) as closing:
+                    closing.shield = True
+                    async with trio.open_nursery() as nursery:
+                        for connection in host.get_network().get_connections():
+                            nursery.start_soon(connection.close)
+    except ExceptionGroup as group:
+        # The nurseries of host.run wrap whatever leaves the context, three deep.
+        raise _unwrap(group) from None
+
+
+def parse_address(text: str) -> tuple[PeerId, Multiaddr]:
+    """Splits ``/ip4/192.0.2.7/tcp/4001/p2p/12D3KooW...`` into peer id and the rest.
+
+    Raises:
+        AddressError: not TCP, or without the peer id of an Ed25519 key.
+    """
+    address = _parse_multiaddr(text)
+    try:
+        peer = PeerId(str(address.value_for_protocol(P_P2P)))
+        public_key_of(peer)
+    except (MultiaddrLookupError, ValueError) as error:
+        raise AddressError(address=text) from error
+    return peer, address.decapsulate_code(P_P2P)
+
+
+def is_dialable(address: Multiaddr) -> bool:
+    """Whether we could dial an address that somebody sent us; it may be any bytes."""
+    try:
+        names = {protocol.name for protocol in address.protocols()}
+    except MULTIADDR_ERRORS:
+        return False
+    return "tcp" in names and names <= _DIALABLE and address != NOWHERE
+
+
+async def connect(
+    host: IHost, peer: PeerId, addresses: Sequence[str], timeout_s: float = 10.0
+) -> None:
+    """Makes sure that there is a connection to ``peer``; an existing one is kept, even if frozen.
+
+    Args:
+        host: A running host.
+        peer: Who has to answer.
+        addresses: Multiaddr texts, with or without ``/p2p/``; the first ``MAX_ADDRESSES`` are
+            tried, each ``STAGGER_S`` after the one before, until one answers.
+        timeout_s: For all of it.
+
+    Raises:
+        AddressError: an address cannot be read.
+        IdentityMismatchError: an address names, or is answered by, somebody else.
+        PeerUnreachableError: no address answered within ``timeout_s``.
+    """
+    targets = [_target(text, peer) for text in addresses[:MAX_ADDRESSES]]
+    remote = ID.from_string(peer)
+    if is_connected(host, peer):
+        return
+    # For 60 s after a failure libp2p would not even try; the peer may have restarted since.
+    host.get_network().unblock_peer(remote)
+    failures: list[SwarmException] = []
+    with trio.move_on_after(timeout_s) as deadline:
+        await _dial_any(host, remote, targets, failures)
+    if not is_connected(host, peer):
+        reason = f"no answer within {timeout_s:g} s" if deadline.cancelled_caught else ""
+        raise _explain(peer, len(targets), failures, reason)
+    host.get_peerstore().add_addrs(remote, targets, ADDRESS_TTL_S)
+
+
+def is_connected(host: IHost, peer: PeerId) -> bool:
+    """Whether a connection is registered; it may be dead for minutes before libp2p notices."""
+    connections = host.get_network().get_connections(ID.from_string(peer))
+    return any(not connection.is_closed for connection in connections)
+
+
+async def hang_up(host: IHost, peer: PeerId, timeout_s: float = 1.0) -> None:
+    """Closes the connections to ``peer``, so that the next ``connect`` dials again."""
+    with trio.move_on_after(timeout_s):
+        await host.disconnect(ID.from_string(peer))
+
+
+async def open_stream(host: IHost, peer: PeerId, timeout_s: float = 10.0) -> INetStream:
+    """Opens a ``/p2pgrid/1`` stream over the connection that ``connect`` made.
+
+    Its ``read`` and ``write`` have no deadline of their own; ``reset`` it when done.
+
+    Raises:
+        RemoteTimeoutError: the peer did not answer within ``timeout_s``.
+        RemoteProtocolError: it does not speak ``/p2pgrid/1``.
+        PeerUnreachableError: the connection is gone.
+    """
+    try:
+        with trio.fail_after(timeout_s):
+            return await host.new_stream(ID.from_string(peer), [CONTROL_PROTOCOL])
+    except trio.TooSlowError as error:
+        raise RemoteTimeoutError(peer=peer, timeout_s=timeout_s) from error
+    except _LINK_ERRORS as error:
+        # libp2p tells these two apart only in the text of the cause.
+        if _caused_by(error, MultiselectClientError, text="not supported"):
+            raise RemoteProtocolError(f"{peer} does not speak {CONTROL_PROTOCOL}") from error
+        if _caused_by(error, MultiselectClientError, text="timed out"):
+            raise RemoteTimeoutError(peer=peer, timeout_s=timeout_s) from error
+        raise PeerUnreachableError(peer=peer, addresses=1, reason="the link broke") from error
+
+
+class _NoAutoConnector(AutoConnector):  # type: ignore[misc]
+    """Keeps libp2p from connecting to every peer it has heard of.
+
+    No setting does: with ``low_watermark=0`` it still aims for half of ``high_watermark``.
+    """
+
+    @override
+    async def maybe_connect(self) -> None:
+        return
+
+
+def _connection_config() -> ConnectionConfig:
+    return ConnectionConfig(
+        max_connections=MAX_CONNECTIONS,
+        high_watermark=MAX_CONNECTIONS,
+        max_connections_per_peer=1,  # with more, every dial waits 250 ms for a second one
+        min_connections=0,
+        low_watermark=0,
+    )
+
+
+def _quieten_libp2p() -> None:
+    # Without a handler libp2p's warnings reach stderr, thousands of them; whoever wants them
+    # adds a handler to this logger. LIBP2P_DEBUG must stay unset: it starts a thread and a file.
+    logger = logging.getLogger("libp2p")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
+    # This module logs through logging.debug(), which would configure the root logger.
+    swarm_connection.logging = logging.getLogger(swarm_connection.__name__)
+
+
+def _parse_multiaddr(text: str) -> Multiaddr:
+    try:
+        address = Multiaddr(text)
+    except MULTIADDR_ERRORS as error:
+        raise AddressError(address=text) from error
+    if not is_dialable(address):
+        raise AddressError(address=text)
+    return address
+
+
+def _unwrap(error: Exception) -> Exception:
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+def _refuse_used_port(address: Multiaddr) -> None:
+    """libp2p listens with SO_REUSEPORT: two nodes on one port would share their callers."""
+    port = int(address.value_for_protocol("tcp"))
+    protocol = next(iter(address.protocols()))
+    if port == 0 or protocol.name not in {"ip4", "ip6"}:
+        return
+    family = socket.AF_INET if protocol.name == "ip4" else socket.AF_INET6
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address.value_for_protocol(protocol.name), port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise PortInUseError(port=port) from error
+            raise NodeError(f"cannot listen on {address}: {error.strerror}") from error
+
+
+def _target(text: str, peer: PeerId) -> Multiaddr:
+    address = _parse_multiaddr(text)
+    try:
+        named = str(address.value_for_protocol(P_P2P))
+    except MultiaddrLookupError:
+        return address
+    if named != peer:
+        raise IdentityMismatchError(f"the address {text} is not one of {peer}")
+    return address.decapsulate_code(P_P2P)
+
+
+async def _dial_any(
+    host: IHost, remote: ID, targets: Sequence[Multiaddr], failures: list[SwarmException]
+) -> None:
+    """Dials one by one, not in libp2p's own way, which tries only one TCP address of a peer."""
+
+    async def dial(target: Multiaddr, failed: trio.Event) -> None:
+        try:
+            await host.get_network().dial_addr(target, remote)
+        except SwarmException as error:
+            failures.append(error)
+            failed.set()
+        else:
+            nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        for target in targets:
+            failed = trio.Event()
+            nursery.start_soon(dial, target, failed)
+            with trio.move_on_after(STAGGER_S):
+                await failed.wait()
+
+
+def _explain(
+    peer: PeerId, addresses: int, failures: Sequence[SwarmException], reason: str
+) -> PeerUnreachableError | IdentityMismatchError:
+    for failure in failures:
+        if _caused_by(failure, PeerIDMismatchesPubkey):
+            return IdentityMismatchError(f"somebody else answered at an address of {peer}")
+    error = PeerUnreachableError(
+        peer=peer, addresses=addresses, reason=reason or "refused or cut off"
+    )
+    error.__cause__ = failures[0] if failures else None
+    return error
+
+
+def _caused_by(error: BaseException | None, kind: type[Exception], *, text: str = "") -> bool:
+    while error is not None:
+        if isinstance(error, kind) and text in str(error):
+            return True
+        error = error.__cause__
+    return False
+
+
+async def _refuse(stream: INetStream) -> None:
+    await stream.reset()

@@ -1,0 +1,147 @@
+"""A transport inside one trio loop, with faults on demand; it keeps the promises of a real one.
+
+Faults are drawn from a seed, so a failing test prints the seed and repeats.
+"""
+
+import math
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import trio
+
+from p2pgrid.errors import PeerUnreachableError, TransportError
+from p2pgrid.ids import PeerId
+from p2pgrid.net.transport import Accept, FrameStream
+from p2pgrid.protocol.codec import PREFIX_BYTES, Buffer, frame_size
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """Chances per frame, from 0 to 1; ``delay_s`` is the longest delay."""
+
+    drop: float = 0.0
+    duplicate: float = 0.0
+    disconnect: float = 0.0
+    delay_s: float = 0.0
+
+
+@dataclass
+class MemoryHub:
+    """The wire: who listens, and what goes wrong on the way."""
+
+    seed: int = 0
+    faults: Faults = Faults()
+    accepts: dict[PeerId, Accept] = field(default_factory=dict)
+    nurseries: dict[PeerId, trio.Nursery] = field(default_factory=dict)
+    frozen: set[PeerId] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.chance = random.Random(self.seed)  # noqa: S311 faults, not keys
+
+
+class MemoryStream:
+    """One end of a pair; a frame goes through the hub's faults when it is sent."""
+
+    def __init__(self, hub: MemoryHub, peer: PeerId) -> None:
+        self._hub = hub
+        self._peer = peer
+        self._heard_at = trio.current_time()
+        self._into, self._inbox = trio.open_memory_channel[bytes](math.inf)
+        self.other: MemoryStream
+
+    @property
+    def peer(self) -> PeerId:
+        """Who is at the other end."""
+        return self._peer
+
+    @property
+    def heard_at(self) -> float:
+        """When the last frame came in, in trio's time."""
+        return self._heard_at
+
+    async def send(self, chunks: Sequence[Buffer]) -> None:
+        """Delivers one frame, unless a fault strikes."""
+        faults, chance = self._hub.faults, self._hub.chance
+        frame = b"".join(chunks)
+        await trio.sleep(chance.uniform(0, faults.delay_s))
+        if chance.random() < faults.disconnect:
+            await self.aclose()
+        copies = 0 if chance.random() < faults.drop else 1
+        copies += chance.random() < faults.duplicate
+        for _ in range(copies):
+            self.other.deliver(frame)
+
+    def deliver(self, frame: bytes) -> None:
+        """Puts a frame into this end's inbox."""
+        try:
+            self._into.send_nowait(frame)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            raise TransportError(f"the link to {self._peer} broke while writing") from None
+
+    async def receive(self, *, limit: int) -> Buffer:
+        """Reads one frame; a frozen peer's frames never arrive."""
+        while True:
+            try:
+                frame = await self._inbox.receive()
+            except (trio.EndOfChannel, trio.ClosedResourceError):
+                raise TransportError(f"{self._peer} closed the link") from None
+            if self._peer not in self._hub.frozen:
+                break
+        self._heard_at = trio.current_time()
+        frame_size(frame[:PREFIX_BYTES], limit=limit)
+        return memoryview(frame)[PREFIX_BYTES:]
+
+    async def aclose(self) -> None:
+        """Ends both directions."""
+        self.hang_up()
+        self.other.hang_up()
+        await trio.lowlevel.checkpoint()
+
+    def hang_up(self) -> None:
+        """Ends what this end receives."""
+        self._into.close()
+
+
+class MemoryTransport:
+    """A peer on the hub; its only address is ``/memory/PEER``."""
+
+    def __init__(self, hub: MemoryHub, peer_id: PeerId) -> None:
+        self._hub = hub
+        self._peer_id = peer_id
+
+    @property
+    def peer_id(self) -> PeerId:
+        """Who we are."""
+        return self._peer_id
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Our only address."""
+        return (f"/memory/{self._peer_id}/p2p/{self._peer_id}",)
+
+    @asynccontextmanager
+    async def serve(self, accept: Accept) -> AsyncIterator[None]:
+        """Registers at the hub while the context is open."""
+        async with trio.open_nursery() as nursery:
+            self._hub.accepts[self._peer_id] = accept
+            self._hub.nurseries[self._peer_id] = nursery
+            try:
+                yield
+            finally:
+                del self._hub.accepts[self._peer_id]
+                nursery.cancel_scope.cancel()
+
+    async def dial(
+        self, peer: PeerId, addresses: Sequence[str], *, timeout_s: float
+    ) -> FrameStream:
+        """Opens a pair of streams."""
+        del timeout_s
+        await trio.lowlevel.checkpoint()
+        if peer not in self._hub.accepts:
+            raise PeerUnreachableError(peer=peer, addresses=len(addresses), reason="not on the hub")
+        ours, theirs = MemoryStream(self._hub, peer), MemoryStream(self._hub, self._peer_id)
+        ours.other, theirs.other = theirs, ours
+        self._hub.nurseries[peer].start_soon(self._hub.accepts[peer], theirs)
+        return ours

@@ -1,0 +1,215 @@
+"""A peer: what the layers above see of the network; blocking calls from any thread."""
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Future
+from contextlib import AsyncExitStack
+from typing import TypeVar
+
+import trio
+
+from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing
+from p2pgrid.errors import LocalProtocolError, TransportError
+from p2pgrid.ids import PeerId
+from p2pgrid.net.dht import Dht
+from p2pgrid.net.link import Inbound, Link
+from p2pgrid.net.portal import Portal
+from p2pgrid.net.streams import Libp2pTransport
+from p2pgrid.net.transport import Discovery, FrameStream, Transport
+from p2pgrid.protocol.records import NodeRecord, SignedRecord
+
+Result = TypeVar("Result")
+
+MakeTransport = Callable[[], tuple[Transport, Discovery]]
+SPARE_S = 5.0
+
+
+class Peer:
+    """One identity on the network: it dials, listens, and finds others.
+
+    ``on_request`` is called in the network thread for every request of another peer, and
+    ``on_over`` when a link has ended; neither may block. There is at most one open link per
+    pair of peers, whoever dialled.
+    """
+
+    def __init__(
+        self,
+        make_transport: MakeTransport,
+        *,
+        on_request: Callable[[Inbound], None],
+        on_over: Callable[[Link], None] = lambda _: None,
+        limits: Limits = DEFAULT_LIMITS,
+        timing: Timing = DEFAULT_TIMING,
+        portal: Portal | None = None,
+    ) -> None:
+        self._make_transport = make_transport
+        self._on_request, self._on_over = on_request, on_over
+        self._limits, self._timing = limits, timing
+        self._own_portal = portal is None
+        self._portal = portal or Portal()
+        self._links: dict[PeerId, Link] = {}
+        self._served: Future[None] | None = None
+
+    def start(self) -> None:
+        """Starts to listen and to serve; returns when others can reach us.
+
+        Raises:
+            OSError: an address cannot be listened on.
+        """
+        ready: Future[None] = Future()
+        self._served = self._portal.start(self._serve, ready)
+        self._served.add_done_callback(lambda served: _pass_on(served, ready))
+        ready.result()
+
+    def stop(self) -> None:
+        """Ends all links and stops to listen; returns when that is done."""
+        if self._served is not None and not self._served.done():
+            self._portal.soon(self._quit.set)
+            self._served.exception()
+        if self._own_portal:
+            self._portal.stop()
+
+    @property
+    def peer_id(self) -> PeerId:
+        """Who we are."""
+        return self._transport.peer_id
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where others reach us."""
+        return self._transport.addresses
+
+    def soon(self, function: Callable[[], object]) -> None:
+        """Calls a plain function in the network thread; it must not block."""
+        self._portal.soon(function)
+
+    def link_to(self, peer: PeerId, addresses: Sequence[str]) -> Link:
+        """The open link to a peer; dials when there is none.
+
+        Raises:
+            PeerUnreachableError, IdentityMismatchError: see ``Transport.dial``.
+        """
+        link = self._links.get(peer)
+        if link is not None and link.is_open:
+            return link
+        return self._call(self._dial, peer, tuple(addresses), wait_s=self._timing.dial_s)
+
+    def join(self, addresses: Sequence[str]) -> int:
+        """Enters the DHT through known peers; how many of them answered."""
+        return self._call(self._discovery.join, tuple(addresses), wait_s=self._timing.dht_s)
+
+    def put(self, record: SignedRecord) -> None:
+        """Puts our record on the DHT."""
+        self._call(self._discovery.put, record, wait_s=self._timing.dht_s)
+
+    def get(self, peer: PeerId) -> NodeRecord:
+        """The newest verified record of a peer on the DHT."""
+        return self._call(self._discovery.get, peer, wait_s=self._timing.dht_s)
+
+    def announce(self, tag: str) -> None:
+        """Says on the DHT that we have something with this tag."""
+        self._call(self._discovery.announce, tag, wait_s=self._timing.dht_s)
+
+    def find(self, tag: str) -> tuple[tuple[PeerId, NodeRecord], ...]:
+        """Peers that announced a tag, each with its verified record."""
+        return self._call(self._discovery.find, tag, wait_s=self._timing.dht_s)
+
+    def _call(
+        self, function: Callable[..., Awaitable[Result]], *args: object, wait_s: float
+    ) -> Result:
+        try:
+            return self._portal.call(function, *args, timeout_s=wait_s + SPARE_S)
+        except TimeoutError:
+            raise TransportError(f"the network gave no answer within {wait_s:g} s") from None
+
+    async def _serve(self, ready: "Future[None]") -> None:
+        self._quit = trio.Event()
+        self._dialling: dict[PeerId, trio.Lock] = {}
+        self._transport, self._discovery = self._make_transport()
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._transport.serve(self._accept))
+            self._nursery = await stack.enter_async_context(trio.open_nursery())
+            self._nursery.start_soon(self._discovery.run)
+            ready.set_result(None)
+            await self._quit.wait()
+            self._nursery.cancel_scope.cancel()
+
+    async def _accept(self, stream: FrameStream) -> None:
+        link = self._link_over(stream, dialled=False)
+        if link is None:
+            await stream.aclose()
+        else:
+            await self._run(link)
+
+    def _link_over(self, stream: FrameStream, *, dialled: bool) -> Link | None:
+        """The link over a new stream; None when the pair keeps the link that it has.
+
+        A peer that dials again lost its end of the old link. Where both dialled at once, both
+        keep the stream that the peer with the larger id dialled.
+        """
+        old = self._links.get(stream.peer)
+        if old is not None and old.is_open:
+            crossed = old.dialled is not dialled
+            if crossed and dialled is not (self.peer_id > stream.peer):
+                return None
+            old.close(f"{stream.peer} opened another link")
+        link = Link(
+            stream,
+            dialled=dialled,
+            limits=self._limits,
+            timing=self._timing,
+            on_request=self._on_request,
+        )
+        self._links[link.peer] = link
+        return link
+
+    async def _run(self, link: Link) -> None:
+        try:
+            await link.run()
+        finally:
+            if self._links.get(link.peer) is link:
+                del self._links[link.peer]
+            self._on_over(link)
+
+    async def _dial(self, peer: PeerId, addresses: tuple[str, ...]) -> Link:
+        if peer == self.peer_id:
+            raise LocalProtocolError("a peer cannot dial itself")
+        async with self._dialling.setdefault(peer, trio.Lock()):
+            link = self._links.get(peer)
+            if link is not None and link.is_open:
+                return link
+            stream = await self._transport.dial(peer, addresses, timeout_s=self._timing.dial_s)
+            new = self._link_over(stream, dialled=True)
+            if new is None:
+                await stream.aclose()
+                return self._links[peer]
+            self._nursery.start_soon(self._run, new)
+            return new
+
+
+def libp2p_peer(
+    seed: bytes,
+    *,
+    listen: Sequence[str],
+    on_request: Callable[[Inbound], None],
+    on_over: Callable[[Link], None] = lambda _: None,
+    limits: Limits = DEFAULT_LIMITS,
+    timing: Timing = DEFAULT_TIMING,
+) -> Peer:
+    """A peer on libp2p; it serves the DHT when it listens, and only asks it otherwise."""
+
+    def make_transport() -> tuple[Transport, Discovery]:
+        transport = Libp2pTransport(seed, listen)
+        dht = Dht(transport.host, server=bool(listen), now=time.time, timeout_s=timing.dht_s)
+        return transport, dht
+
+    return Peer(
+        make_transport, on_request=on_request, on_over=on_over, limits=limits, timing=timing
+    )
+
+
+def _pass_on(served: "Future[None]", ready: "Future[None]") -> None:
+    """A start that failed tells whoever waits for it."""
+    if not ready.done():
+        error = None if served.cancelled() else served.exception()
+        ready.set_exception(error or TransportError("the network thread was stopped"))
