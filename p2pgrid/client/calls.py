@@ -1,0 +1,28 @@
+"""One request and its answer, of the expected kind."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from p2pgrid.errors import RemoteProtocolError
+from p2pgrid.net.link import Link
+from p2pgrid.protocol.codec import Buffer
+from p2pgrid.protocol.messages import Message
+
+Expected = TypeVar("Expected", bound=Message)
+
+
+def ask(
+    link: Link, message: Message, expected: type[Expected], buffers: Sequence[Buffer] = ()
+) -> Expected:
+    """Sends a request and waits for the answer; it comes, or an error, by its deadline.
+
+    Raises:
+        P2PGridError: what the peer answered with, or what became of the link.
+        RemoteProtocolError: the answer is of another kind.
+    """
+    answer = link.request(message, buffers).result().message
+    if not isinstance(answer, expected):
+        raise RemoteProtocolError(
+            f"expected {expected.__name__} from {link.peer}, got {type(answer).__name__}"
+        )
+    return answer

@@ -1,0 +1,156 @@
+"""A domain, as a scientist or its owner sees it through the network."""
+
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from numpy.typing import ArrayLike
+
+from p2pgrid.client.calls import ask
+from p2pgrid.client.datasets import DatasetPointer, require_names
+from p2pgrid.client.login import Logins
+from p2pgrid.client.session import Session
+from p2pgrid.client.users import Users
+from p2pgrid.client.wallet import Wallet
+from p2pgrid.config import Limits, Timing
+from p2pgrid.errors import (
+    DomainUnreachableError,
+    GetNotPermittedError,
+    NoKeyError,
+    ObjectGoneError,
+    PeerUnreachableError,
+)
+from p2pgrid.ids import ObjectId, PeerId, short
+from p2pgrid.net.link import Link
+from p2pgrid.net.peer import Peer
+from p2pgrid.protocol.arrays import Array, as_array, header_of, raw_bytes
+from p2pgrid.protocol.messages import Found, ListDatasets, NewTensor, Publish, Published
+from p2pgrid.protocol.records import DatasetRecord
+
+Verify = Callable[[bytes, PeerId], DatasetRecord]
+
+
+class DomainClient:
+    """A domain; it is dialled and logged in to when that is first needed.
+
+    After a lost link the next call dials again. Pointers to datasets go on to work; pointers to
+    results of the old link raise ``ObjectGoneError``, because those results are gone.
+    """
+
+    def __init__(
+        self, peer: Peer, wallet: Wallet, *, peer_id: PeerId, name: str,
+        addresses: Sequence[str], verify: Verify, limits: Limits, timing: Timing,
+    ) -> None:  # fmt: skip
+        self.peer_id = peer_id
+        self.name = name
+        self.users = Users(self)
+        self.literal_limit = limits.frame // 2
+        self._peer = peer
+        self._addresses = tuple(addresses)
+        self._verify = verify
+        self._logins = Logins(
+            peer_id, wallet, link=self.link, own_id=peer.peer_id, soon=peer.soon, timing=timing
+        )
+
+    def login(self, user: str | None = None) -> "DomainClient":
+        """Logs in with the wallet's key for this domain; a second user may log in beside the first.
+
+        Args:
+            user: which of the wallet's keys for this domain; default: the first one.
+
+        Raises:
+            NoKeyError: the wallet has no such key.
+            AuthenticationError: the domain does not know the key.
+            DomainUnreachableError: it does not answer.
+        """
+        self._logins.account_of(user)
+        return self
+
+    def update_addresses(self, addresses: Sequence[str]) -> None:
+        """Takes newer addresses, from a verified record."""
+        self._addresses = tuple(addresses) or self._addresses
+
+    @property
+    def datasets(self) -> tuple[DatasetPointer, ...]:
+        """What the domain lists; anybody may see it."""
+        return self.search()
+
+    def search(self, *tags: str) -> tuple[DatasetPointer, ...]:
+        """The datasets that have all these tags, straight from the domain."""
+        found = ask(self.link(), ListDatasets(tags=tags), Found)
+        return tuple(
+            DatasetPointer(self, self._verify(record, self.peer_id)) for record in found.records
+        )
+
+    def publish(
+        self, name: str, tensors: ArrayLike | Mapping[str, ArrayLike], *, description: str = "",
+        tags: Iterable[str] = (), allowed_users: str | Sequence[str] = (), announce: bool = False,
+    ) -> DatasetPointer:  # fmt: skip
+        """Publishes a dataset: durable and listed when this returns. Owners only.
+
+        Args:
+            name: unique in the domain.
+            tensors: one array, or arrays by name; bool, integer or float, any shape.
+            description: for everybody to read, kept verbatim.
+            tags: for search; ``#`` and case do not matter.
+            allowed_users: names of accounts that may ``get`` the values and what derives from
+                them. Empty: nobody but owners.
+            announce: tell the DHT about the tags, so that anybody can find them without a
+                network; a tag that can be guessed can then be found by guessing.
+
+        Raises:
+            PublishNotPermittedError: only owners publish.
+            DuplicateError: the name is taken.
+            DtypeError, TooLargeError, SchemaError: the data cannot be published like this.
+        """
+        arrays = tensors if isinstance(tensors, Mapping) else {name: tensors}
+        named = {key: as_array(value, limit=self.literal_limit) for key, value in arrays.items()}
+        message = Publish(
+            dataset_id=secrets.token_bytes(16),
+            name=name,
+            description=description,
+            tags=require_names("tags", tuple(tags)),
+            allowed=require_names("allowed_users", allowed_users),
+            announce=announce,
+            tensors=tuple(
+                NewTensor(key, secrets.token_bytes(16), header_of(array, buffer=number))
+                for number, (key, array) in enumerate(named.items())
+            ),
+        )
+        buffers = [raw_bytes(array) for array in named.values()]
+        self.login()
+        published = ask(self.link(), message, Published, buffers)
+        return DatasetPointer(self, self._verify(published.record, self.peer_id))
+
+    def link(self) -> Link:
+        """The open link to the domain; dials when there is none.
+
+        Raises:
+            DomainUnreachableError: nobody answered.
+        """
+        try:
+            return self._peer.link_to(self.peer_id, self._addresses)
+        except PeerUnreachableError as error:
+            raise DomainUnreachableError(
+                peer=self.name, addresses=len(self._addresses), reason="see the cause"
+            ) from error
+
+    def session_for(self, needed: Iterable[Session]) -> Session:
+        """The session for operations on objects of the ``needed`` sessions.
+
+        Raises:
+            ObjectGoneError: an object belongs to a session that has ended.
+        """
+        live = self._logins.session()
+        for session in needed:
+            if session is not live:
+                raise ObjectGoneError(object_id="of an ended session", domain=self.name)
+        return live
+
+    def get(self, object_id: ObjectId, *, needed: Iterable[Session], user: str | None) -> Array:
+        """The values of an object by the right of ``user``; ``TensorPointer.get`` calls this."""
+        live = self.session_for(needed)
+        try:
+            account = self._logins.account_of(user)
+        except NoKeyError as error:
+            raise GetNotPermittedError(object_id=short(object_id), domain=self.name) from error
+        return live.get(object_id, account=account)

@@ -1,0 +1,55 @@
+"""The users of a domain, for its owner."""
+
+from typing import TYPE_CHECKING
+
+from p2pgrid.client.calls import ask
+from p2pgrid.errors import SchemaError
+from p2pgrid.ids import PUBLIC_KEY_BYTES
+from p2pgrid.protocol.messages import Account, Accounts, Done, Enrol, ListAccounts, Role
+
+if TYPE_CHECKING:
+    from p2pgrid.client.domain import DomainClient
+
+
+class Users:
+    """Accounts: a name, a public key, a role."""
+
+    def __init__(self, domain: "DomainClient") -> None:
+        self._domain = domain
+
+    def add(self, name: str, public_key: str, *, role: Role = "scientist") -> None:
+        """Enrols a user; the same again changes nothing. Owners only.
+
+        Args:
+            name: unique in the domain; what ``allowed_users`` refers to.
+            public_key: 64 hex characters, from the user's wallet; it is no secret, but make sure
+                that it reached you unchanged.
+            role: ``scientist`` computes on what is listed; ``owner`` may do everything.
+
+        Raises:
+            PermissionDeniedError: only owners enrol.
+            DuplicateError: the name or the key belongs to another account.
+            SchemaError: not the text of a public key.
+        """
+        key = _key_bytes(public_key)
+        self._domain.login()
+        ask(self._domain.link(), Enrol(name=name, public_key=key, role=role), Done)
+
+    def list(self) -> tuple[Account, ...]:
+        """All accounts. Owners only.
+
+        Raises:
+            PermissionDeniedError: only owners see them.
+        """
+        self._domain.login()
+        return ask(self._domain.link(), ListAccounts(), Accounts).accounts
+
+
+def _key_bytes(text: str) -> bytes:
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        key = b""
+    if len(key) != PUBLIC_KEY_BYTES:
+        raise SchemaError(field="public_key", problem="expected 64 hexadecimal characters")
+    return key
