@@ -1,0 +1,26 @@
+"""The actors of a node, and who calls whom.
+
+A peer's request arrives in the gateway and goes down this list:
+
+- ``deploy``    starts and stops a node: its Ray cluster, then its actors, by name.
+- ``remote``    the classes below as Ray actors, and their handles as ports.
+- ``gateway``   the only process on the network: links, logins, dispatch, errors.
+- ``domain``    what a domain answers: users, datasets, operations, ``get``.
+- ``network``   what a network answers: join, search.
+- ``announcer`` tells the DHT and the networks that this node lives.
+- ``state``     accounts, catalog and audit of a domain, in SQLite: one writer, one order.
+- ``store``     the values: datasets on disk, intermediate results in memory.
+- ``registry``  a network's index of other nodes' signed records.
+- ``ports``     what the services see of each other.
+- ``journal``   the SQLite file; ``layout`` the other files of a node's directory.
+- ``cluster``, ``processes``, ``sockets``  one Ray cluster as processes of this machine.
+
+The services are plain classes; only ``remote`` and ``deploy`` know Ray.
+"""
+
+import importlib.util
+
+from p2pgrid.errors import MissingExtraError
+
+if importlib.util.find_spec("ray") is None:
+    raise MissingExtraError(extra="node", needed_for="running a node")

@@ -1,0 +1,250 @@
+"""What a domain answers: users, datasets, operations on pointers, ``get``.
+
+Access is decided here, from labels that never leave this process; the store only carries out what
+was admitted, so an operation costs one hop inside the cluster.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
+
+import msgspec
+
+from actors.gateway import Answer, Handler, LinkSession, require_account
+from actors.ports import AuditEvent, DatasetEntry, StatePort, StorePort, TensorEntry
+from actors.record_book import RecordBook, fitting
+from p2pgrid.config import DEFAULT_LIMITS, Limits
+from p2pgrid.errors import (
+    DuplicateError,
+    GetNotPermittedError,
+    ObjectGoneError,
+    PublishNotPermittedError,
+    RemoteProtocolError,
+)
+from p2pgrid.ids import DatasetId, ObjectId, short
+from p2pgrid.policy.access import Label, require_get, require_owner
+from p2pgrid.policy.objects import SessionObjects
+from p2pgrid.protocol import faults
+from p2pgrid.protocol.arrays import Array, dtype_named, header_of, raw_bytes, read_array
+from p2pgrid.protocol.messages import (
+    Account,
+    Accounts,
+    Done,
+    Enrol,
+    FailedOp,
+    Failure,
+    Get,
+    ListAccounts,
+    ListDatasets,
+    Message,
+    Op,
+    Operate,
+    Operated,
+    Publish,
+    Published,
+    Value,
+)
+from p2pgrid.protocol.operations import ArrayMeta
+from p2pgrid.protocol.records import normalise_tag
+
+OnPublished = Callable[[], Awaitable[None]]
+Tensors = list[tuple[ObjectId, Array]]
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+class Domain:
+    """The requests of a domain; policy is cached here and changed only through here."""
+
+    kind = "domain"
+
+    def __init__(
+        self,
+        *,
+        state: StatePort,
+        store: StorePort,
+        book: RecordBook,
+        on_published: OnPublished,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        self.name = book.name
+        self._state, self._store, self._book = state, store, book
+        self._on_published = on_published
+        self._limits = limits
+        self._accounts: dict[bytes, Account] = {}
+        self._allowed: dict[DatasetId, frozenset[str]] = {}
+        self._labels: dict[ObjectId, Label] = {}
+        self._entries: dict[DatasetId, DatasetEntry] = {}
+        self._publishing = asyncio.Lock()
+        self.handlers: Mapping[type[Message], Handler] = MappingProxyType(
+            {
+                Enrol: self._enrol,
+                ListAccounts: self._list_accounts,
+                ListDatasets: self._list_datasets,
+                Publish: self._publish,
+                Operate: self._operate,
+                Get: self._get,
+            }
+        )
+
+    async def load(self) -> None:
+        """Reads the policy; to be called before the first request."""
+        self._accounts = {account.public_key: account for account in await self._state.accounts()}
+        for entry in await self._state.datasets():
+            self._list(entry)
+
+    def account_of(self, public_key: bytes) -> Account | None:
+        """The account that this key is enrolled for."""
+        return self._accounts.get(public_key)
+
+    def open_objects(self, prefix: bytes) -> SessionObjects:
+        """A place for the objects of a session."""
+        return SessionObjects(prefix, self._labels, limits=self._limits, domain=self.name)
+
+    def own_record(self) -> bytes:
+        """The domain's signed record."""
+        return self._book.node_record()
+
+    async def session_over(self, prefix: bytes) -> None:
+        """Frees the objects of a session."""
+        await self._store.drop(prefix)
+
+    def _list(self, entry: DatasetEntry) -> None:
+        self._entries[entry.dataset_id] = entry
+        self._allowed[entry.dataset_id] = entry.allowed
+        for tensor in entry.tensors:
+            meta = ArrayMeta(tensor.shape, dtype_named(tensor.dtype))
+            self._labels[tensor.object_id] = Label(meta, frozenset({entry.dataset_id}), True)
+        self._book.add(entry)
+
+    async def _enrol(self, session: LinkSession, message: Enrol, _: object) -> Answer:
+        owner = require_owner(session.account, action="enrolling users", domain=self.name)
+        account = Account(name=message.name, public_key=message.public_key, role=message.role)
+        await self._state.enrol(account)
+        self._accounts[account.public_key] = account
+        await self._state.audit(AuditEvent(owner.name, "enrol", account.name, "done"))
+        return Answer(Done())
+
+    async def _list_accounts(self, session: LinkSession, _: ListAccounts, __: object) -> Answer:
+        require_owner(session.account, action="listing users", domain=self.name)
+        return Answer(Accounts(tuple(self._accounts.values())))
+
+    async def _list_datasets(self, _: LinkSession, message: ListDatasets, __: object) -> Answer:
+        return Answer(fitting(self._book.dataset_records(message.tags)))
+
+    async def _publish(
+        self, session: LinkSession, message: Publish, buffers: Sequence[memoryview]
+    ) -> Answer:
+        owner = session.account
+        if owner is None or owner.role != "owner":
+            raise PublishNotPermittedError(domain=self.name)
+        entry = _entry_of(message)
+        async with self._publishing:
+            if self._entries.get(entry.dataset_id) != entry:
+                await self._store_and_list(entry, _arrays_of(message, buffers))
+                await self._state.audit(AuditEvent(owner.name, "publish", entry.name, "done"))
+        await self._on_published()
+        return Answer(Published(self._book.dataset_record(entry.dataset_id)))
+
+    async def _store_and_list(self, entry: DatasetEntry, arrays: Tensors) -> None:
+        """Values first, then the catalog: what is listed is whole, whatever happens between."""
+        self._check_unused(entry)
+        await self._store.put(arrays)
+        await self._state.add_dataset(entry)
+        self._list(entry)
+
+    def _check_unused(self, entry: DatasetEntry) -> None:
+        names = {other.name for other in self._entries.values()}
+        if entry.name in names or entry.dataset_id in self._entries:
+            raise DuplicateError(what="dataset", name=entry.name)
+        for tensor in entry.tensors:
+            if tensor.object_id in self._labels:
+                raise DuplicateError(what="tensor id of", name=tensor.name)
+
+    async def _operate(
+        self, session: LinkSession, message: Operate, buffers: Sequence[memoryview]
+    ) -> Answer:
+        require_account(session, "", action="computing", domain=self.name)
+        objects = _objects_of(session)
+        refused: list[FailedOp] = []
+        admitted: list[Op] = []
+        sizes = tuple(map(len, buffers))
+        for op in message.ops:
+            failure = objects.admit(op, sizes)
+            if failure is None:
+                admitted.append(op)
+            else:
+                refused.append(FailedOp(out=op.out, failure=failure))
+        for object_id in message.free:
+            objects.free(object_id)
+        if refused:
+            message = Operate(ops=tuple(admitted), free=message.free)
+        failed = await self._store.execute(_encoder.encode(message), buffers)
+        for out, reference in failed:
+            failure = objects.poison(out, self._failure(out, reference))
+            refused.append(FailedOp(out=out, failure=failure))
+        return Answer(Operated(tuple(refused)))
+
+    def _failure(self, out: ObjectId, reference: str) -> Failure:
+        if reference:
+            return faults.internal(reference)
+        gone = ObjectGoneError(object_id=f"that {short(out)} needs", domain=self.name)
+        return faults.failure_of(gone)
+
+    async def _get(self, session: LinkSession, message: Get, _: object) -> Answer:
+        account = require_account(session, message.account, action="get", domain=self.name)
+        object_id = ObjectId(message.object_id)
+        label = _objects_of(session).find(object_id)
+        try:
+            require_get(account, object_id, label.sources, self._allowed, domain=self.name)
+        except GetNotPermittedError:
+            await self._audit_get(account, object_id, "refused")
+            raise
+        try:
+            array = await self._store.get(object_id)
+        except KeyError:
+            _objects_of(session).find(object_id)  # it failed meanwhile: raises why
+            raise ObjectGoneError(object_id=short(object_id), domain=self.name) from None
+        await self._audit_get(account, object_id, "given")
+        return Answer(Value(header_of(array, buffer=0)), (raw_bytes(array),))
+
+    async def _audit_get(self, account: Account, object_id: ObjectId, outcome: str) -> None:
+        await self._state.audit(AuditEvent(account.name, "get", short(object_id), outcome))
+
+
+def _objects_of(session: LinkSession) -> SessionObjects:
+    if session.objects is None:
+        raise RemoteProtocolError("objects are for those who logged in")
+    return session.objects
+
+
+def _arrays_of(message: Publish, buffers: Sequence[memoryview]) -> Tensors:
+    return [
+        (
+            ObjectId(tensor.object_id),
+            read_array(tensor.header, _buffer(buffers, tensor.header.buffer)),
+        )
+        for tensor in message.tensors
+    ]
+
+
+def _buffer(buffers: Sequence[memoryview], number: int) -> memoryview:
+    if number >= len(buffers):
+        raise RemoteProtocolError(f"buffer {number} was named, {len(buffers)} came")
+    return buffers[number]
+
+
+def _entry_of(message: Publish) -> DatasetEntry:
+    tensors = tuple(
+        TensorEntry(ObjectId(new.object_id), new.name, new.header.dtype, new.header.shape)
+        for new in message.tensors
+    )
+    return DatasetEntry(
+        DatasetId(message.dataset_id),
+        message.name,
+        message.description,
+        tuple(normalise_tag(tag) for tag in message.tags),
+        frozenset(message.allowed),
+        message.announce,
+        tensors,
+    )

@@ -1,0 +1,197 @@
+"""The gateway: the only process of a node that talks to the network.
+
+Requests come in on the network thread and are answered on the gateway's asyncio loop, those of one
+link in the order in which they came. This is the border for errors, too: what a peer may read is
+chosen by ``protocol.faults``; anything unforeseen becomes a random reference, and its text stays
+in the owner's log.
+"""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from p2pgrid.errors import (
+    AuthenticationError,
+    P2PGridError,
+    PermissionDeniedError,
+    RemoteProtocolError,
+)
+from p2pgrid.ids import PeerId
+from p2pgrid.net.link import Inbound, Link
+from p2pgrid.policy.objects import PREFIX_BYTES, SessionObjects
+from p2pgrid.protocol import faults
+from p2pgrid.protocol.codec import Buffer
+from p2pgrid.protocol.messages import (
+    WIRE_VERSION,
+    Account,
+    Begin,
+    Challenge,
+    Login,
+    Message,
+    Session,
+)
+from p2pgrid.protocol.statements import SignedLogin, check_login
+
+log = logging.getLogger(__name__)
+
+
+class LinkSession:
+    """What the node knows of one link: its nonce, who logged in, which objects were made."""
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self.nonce = secrets.token_bytes(16)
+        self.prefix = secrets.token_bytes(PREFIX_BYTES)
+        self.accounts: dict[str, Account] = {}
+        self.objects: SessionObjects | None = None
+
+    @property
+    def account(self) -> Account | None:
+        """The first account that logged in; None for a guest."""
+        return next(iter(self.accounts.values()), None)
+
+
+class Answer(NamedTuple):
+    """A message and its arrays."""
+
+    message: Message
+    buffers: Sequence[Buffer] = ()
+
+
+Handler = Callable[[LinkSession, Any, Sequence[memoryview]], Awaitable[Answer]]
+
+
+class Service(Protocol):
+    """What a kind of node answers: a domain or a network."""
+
+    kind: str
+    name: str
+    handlers: Mapping[type[Message], Handler]
+
+    def account_of(self, public_key: bytes) -> Account | None:
+        """The account that this key is enrolled for."""
+
+    def open_objects(self, prefix: bytes) -> SessionObjects | None:
+        """A place for the objects of a session, on nodes that hold objects."""
+
+    def own_record(self) -> bytes:
+        """The node's signed record."""
+
+    async def session_over(self, prefix: bytes) -> None:
+        """Frees what a session held."""
+
+
+class Gateway:
+    """Sessions, logins and dispatch of one node."""
+
+    def __init__(
+        self, service: Service, *, peer_id: PeerId, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self._service = service
+        self._peer_id = peer_id
+        self._loop = loop
+        self._sessions: dict[Link, LinkSession] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._handlers: dict[type[Message], Handler] = {
+            Begin: self._begin,
+            Login: self._login,
+            **service.handlers,
+        }
+
+    def on_request(self, inbound: Inbound) -> None:
+        """Takes a request, in the network thread."""
+        self._loop.call_soon_threadsafe(self._start, inbound)
+
+    def on_over(self, link: Link) -> None:
+        """Takes the end of a link, in the network thread."""
+        self._loop.call_soon_threadsafe(self._forget, link)
+
+    def _start(self, inbound: Inbound) -> None:
+        if inbound.link.is_open:
+            session = self._sessions.get(inbound.link)
+            if session is None:
+                session = self._sessions[inbound.link] = LinkSession(inbound.link)
+            self._spawn(self._answer(session, inbound))
+
+    def _forget(self, link: Link) -> None:
+        session = self._sessions.pop(link, None)
+        if session is not None and session.objects is not None:
+            self._spawn(self._service.session_over(session.prefix))
+
+    def _spawn(self, work: Any) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _answer(self, session: LinkSession, inbound: Inbound) -> None:
+        try:
+            answer = await self._handle(session, inbound)
+        except RemoteProtocolError as error:
+            log.warning("peer broke the protocol", extra={"peer": inbound.link.peer})
+            inbound.link.close_soon(str(error))
+            return
+        except P2PGridError as error:
+            answer = self._refusal(error)
+        except Exception as error:  # noqa: BLE001 the border: a mistake of ours must not show
+            answer = self._refusal(error)
+        inbound.answer(answer.message, answer.buffers)
+
+    async def _handle(self, session: LinkSession, inbound: Inbound) -> Answer:
+        handler = self._handlers.get(type(inbound.message))
+        if handler is None:
+            raise RemoteProtocolError(f"a {self._service.kind} does not answer this message")
+        return await handler(session, inbound.message, inbound.buffers)
+
+    @staticmethod
+    def _refusal(error: Exception) -> Answer:
+        if isinstance(error, P2PGridError) and faults.is_public(error):
+            return Answer(faults.failure_of(error))
+        reference = secrets.token_hex(4)
+        log.error("request failed", exc_info=error, extra={"reference": reference})
+        return Answer(faults.internal(reference))
+
+    async def _begin(self, session: LinkSession, message: Begin, _: object) -> Answer:
+        if message.version != WIRE_VERSION:
+            raise RemoteProtocolError(f"the peer speaks version {message.version} of the wire")
+        return Answer(
+            Challenge(
+                kind="domain" if self._service.kind == "domain" else "network",
+                name=self._service.name,
+                nonce=session.nonce,
+                record=self._service.own_record(),
+            )
+        )
+
+    async def _login(self, session: LinkSession, message: Login, _: object) -> Answer:
+        signed = SignedLogin(message.statement, message.signature)
+        public_key = check_login(
+            signed,
+            audience=self._peer_id,
+            peer=session.link.peer,
+            nonce=session.nonce,
+            now=time.time(),
+        )
+        account = self._service.account_of(public_key)
+        if account is None or account.name in session.accounts:
+            raise AuthenticationError(domain=self._peer_id)
+        session.accounts[account.name] = account
+        if session.objects is None:
+            session.objects = self._service.open_objects(session.prefix)
+        session.link.trust()
+        log.info("login", extra={"account": account.name})
+        return Answer(Session(account=account.name, role=account.role, prefix=session.prefix))
+
+
+def require_account(session: LinkSession, name: str, *, action: str, domain: str) -> Account:
+    """The account of this name that logged in on the link; the first one for an empty name.
+
+    Raises:
+        PermissionDeniedError: nobody of this name logged in here.
+    """
+    account = session.accounts.get(name) if name else session.account
+    if account is None:
+        raise PermissionDeniedError(action=action, domain=domain)
+    return account

@@ -1,0 +1,38 @@
+"""One SQLite file that keeps what it acknowledged: WAL, synchronous=FULL, one writer."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+class Journal:
+    """A connection whose transactions are durable when they return."""
+
+    def __init__(self, path: Path, schema: str) -> None:
+        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("PRAGMA synchronous=FULL")
+        self._connection.execute("PRAGMA foreign_keys=ON")
+        self._connection.executescript(schema)
+        path.chmod(0o600)
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing; the file is synced before this returns."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._connection
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """All rows of a query."""
+        return self._connection.execute(query, values).fetchall()
+
+    def close(self) -> None:
+        """Closes the file; nothing acknowledged is lost without it."""
+        self._connection.close()

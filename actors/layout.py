@@ -1,0 +1,154 @@
+"""The files of a node's directory, which only its owner may enter.
+
+``node.json`` settings; ``identity`` the node's key; ``owner.pub`` the public key of the first
+owner; ``node.db`` state; ``objects/`` tensors; ``ray/`` the cluster and its logs.
+"""
+
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import msgspec
+from msgspec import Struct
+from nacl.signing import SigningKey
+
+from p2pgrid.errors import DuplicateError, NodeNotFoundError, SchemaError
+from p2pgrid.ids import PeerId, peer_id_of
+
+Kind = Literal["domain", "network"]
+
+
+class NodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the operator chose; written once by ``init``, read at every start."""
+
+    name: str
+    kind: Kind
+    host: str = "127.0.0.1"
+    port: int
+    networks: tuple[str, ...] = ()
+    """Multiaddrs of networks to join; they also bootstrap the DHT."""
+    bootstrap: tuple[str, ...] = ()
+    """Multiaddrs of other peers that bootstrap the DHT."""
+    num_cpus: float = 1.0
+    num_gpus: float = 0.0
+    resources: dict[str, float] = {}
+    object_store_bytes: int = 80_000_000
+
+    @property
+    def listen(self) -> str:
+        """The multiaddr to listen on."""
+        return f"/ip4/{self.host}/tcp/{self.port}"
+
+
+class NodeStatus(Struct, frozen=True):
+    """What an operator asks of a node."""
+
+    name: str
+    kind: Kind
+    peer_id: str
+    directory: str
+    running: bool = False
+    addresses: tuple[str, ...] = ()
+    gateway_pid: int = 0
+
+
+class NodeDirectory:
+    """The paths of one node."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self.settings_file = self.path / "node.json"
+        self.identity_file = self.path / "identity"
+        self.database = self.path / "node.db"
+        self.objects = self.path / "objects"
+        self.ray = self.path / "ray"
+        self.owner_file = self.path / "owner.pub"
+
+    def create(self, settings: NodeSettings) -> None:
+        """Makes the directory, the identity and the settings.
+
+        Raises:
+            DuplicateError: a node lives here already.
+        """
+        if self.settings_file.exists():
+            raise DuplicateError(what="node in", name=str(self.path))
+        for folder in (self.path, self.objects, self.ray):
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o700)
+        write_private(self.identity_file, secrets.token_bytes(32))
+        write_private(self.settings_file, msgspec.json.format(msgspec.json.encode(settings)))
+
+    def settings(self) -> NodeSettings:
+        """The settings.
+
+        Raises:
+            NodeNotFoundError: no node was ever made here.
+        """
+        if not self.settings_file.exists():
+            raise NodeNotFoundError(directory=str(self.path))
+        return msgspec.json.decode(self.settings_file.read_bytes(), type=NodeSettings)
+
+    def status(self) -> NodeStatus:
+        """What the files tell: all but whether the node runs, and where."""
+        settings = self.settings()
+        return NodeStatus(
+            name=settings.name,
+            kind=settings.kind,
+            peer_id=self.peer_id(),
+            directory=str(self.path),
+        )
+
+    def seed(self) -> bytes:
+        """The 32 secret bytes of the node's Ed25519 key."""
+        return self.identity_file.read_bytes()
+
+    def set_owner(self, public_key: str) -> None:
+        """Names the first owner; ``owner_key`` has it from the next start on.
+
+        Raises:
+            SchemaError: not 64 hexadecimal characters.
+        """
+        if not re.fullmatch("[0-9a-f]{64}", public_key):
+            raise SchemaError(field="owner key", problem="expected 64 hexadecimal characters")
+        write_private(self.owner_file, public_key.encode())
+
+    def owner_key(self) -> bytes | None:
+        """The 32-byte public key of the first owner, when one was named."""
+        if not self.owner_file.exists():
+            return None
+        return bytes.fromhex(self.owner_file.read_text())
+
+    def peer_id(self) -> PeerId:
+        """The node's peer id."""
+        return peer_id_of(bytes(SigningKey(self.seed()).verify_key))
+
+
+@contextmanager
+def private_file(path: Path) -> Iterator[BinaryIO]:
+    """A new file that only its owner may read; on leaving it is whole and durable, or absent."""
+    draft = path.with_name(path.name + ".new")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    sync_directory(path.parent)
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Writes a file that only its owner may read, durably and all at once."""
+    with private_file(path) as file:
+        file.write(content)
+
+
+def sync_directory(path: Path) -> None:
+    """Makes renames in a directory durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,50 @@
+"""What a network answers: join, search. It verifies what it indexes; its clients verify again."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from actors.gateway import Answer, Handler, LinkSession
+from actors.ports import RegistryPort
+from actors.record_book import RecordBook, fitting
+from p2pgrid.errors import PermissionDeniedError
+from p2pgrid.protocol.messages import Done, Join, Message, Search
+
+
+class Network:
+    """The requests of a network; anyone may ask, nobody logs in."""
+
+    kind = "network"
+
+    def __init__(self, *, registry: RegistryPort, book: RecordBook) -> None:
+        self.name = book.name
+        self._registry, self._book = registry, book
+        self.handlers: Mapping[type[Message], Handler] = MappingProxyType(
+            {Join: self._join, Search: self._search}
+        )
+
+    def account_of(self, public_key: bytes) -> None:
+        """A network has no accounts."""
+        del public_key
+
+    def open_objects(self, prefix: bytes) -> None:
+        """A network holds no objects."""
+        del prefix
+
+    def own_record(self) -> bytes:
+        """The network's signed record."""
+        return self._book.node_record()
+
+    async def session_over(self, prefix: bytes) -> None:
+        """Nothing to free."""
+        del prefix
+
+    async def _join(self, session: LinkSession, message: Join, _: object) -> Answer:
+        """Lists the peer at the other end of the link; nobody can list somebody else."""
+        await self._registry.join(session.link.peer, message.node, message.datasets)
+        return Answer(Done())
+
+    async def _search(self, _: LinkSession, message: Search, __: object) -> Answer:
+        if not message.tags:
+            raise PermissionDeniedError(action="searching without a tag", domain=self.name)
+        found = await self._registry.search(message.tags)
+        return Answer(fitting(found))

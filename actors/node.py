@@ -1,0 +1,114 @@
+"""One node as a program: its peer, its gateway, its service, wired to the given ports.
+
+This is what runs inside the gateway actor; with other ports it runs without Ray, in tests.
+"""
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from actors.announcer import Announcer
+from actors.domain import Domain
+from actors.gateway import Gateway, Service
+from actors.layout import NodeSettings
+from actors.network import Network
+from actors.ports import RegistryPort, StatePort, StorePort
+from actors.record_book import RecordBook
+from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing
+from p2pgrid.ids import PeerId
+from p2pgrid.net.link import Inbound, Link
+from p2pgrid.net.peer import libp2p_peer
+
+Result = TypeVar("Result")
+
+
+class Node:
+    """A running node; ``stop`` ends it. State and values live behind the ports."""
+
+    def __init__(
+        self, settings: NodeSettings, *, seed: bytes, state: StatePort,
+        store: StorePort | None = None, registry: RegistryPort | None = None,
+        limits: Limits = DEFAULT_LIMITS, timing: Timing = DEFAULT_TIMING,
+    ) -> None:  # fmt: skip
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="p2pgrid-gateway", daemon=True
+        )
+        self._thread.start()
+        self._settings, self._state = settings, state
+        self._peer = libp2p_peer(
+            seed,
+            listen=(settings.listen,),
+            on_request=self._on_request,
+            on_over=self._on_over,
+            limits=limits,
+            timing=timing,
+        )
+        self._book = RecordBook(
+            seed=seed, name=settings.name, kind=settings.kind,
+            addresses=lambda: self._peer.addresses,
+        )  # fmt: skip
+        self._service = self._make_service(store, registry, limits)
+        self._gateway = Gateway(self._service, peer_id=self._book.peer_id, loop=self._loop)
+
+    @property
+    def peer_id(self) -> PeerId:
+        """The node's peer id."""
+        return self._book.peer_id
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where others reach the node."""
+        return self._peer.addresses
+
+    def start(self) -> None:
+        """Loads the policy, listens, signs the records; announcing goes on in the background.
+
+        Raises:
+            PortInUseError: another process listens on the node's port.
+        """
+        if isinstance(self._service, Domain):
+            self._run(self._service.load())
+        self._peer.start()
+        self._run(self._announcer.renew())
+        self._announcing = asyncio.run_coroutine_threadsafe(self._announcer.run(), self._loop)
+
+    def stop(self) -> None:
+        """Ends all links and frees the port."""
+        self._announcing.cancel()
+        self._peer.stop()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _on_request(self, inbound: Inbound) -> None:
+        self._gateway.on_request(inbound)
+
+    def _on_over(self, link: Link) -> None:
+        self._gateway.on_over(link)
+
+    def _make_service(
+        self, store: StorePort | None, registry: RegistryPort | None, limits: Limits
+    ) -> Service:
+        self._announcer = Announcer(
+            self._peer,
+            self._book,
+            networks=self._settings.networks,
+            bootstrap=self._settings.bootstrap,
+            next_sequence=lambda now: self._state.next_sequence(now=now),
+        )
+        if registry is not None:
+            return Network(registry=registry, book=self._book)
+        if store is None:
+            raise ValueError("a domain needs a store, a network a registry")
+        return Domain(
+            state=self._state,
+            store=store,
+            book=self._book,
+            on_published=self._announcer.promptly,
+            limits=limits,
+        )
+
+    def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()

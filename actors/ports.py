@@ -1,0 +1,112 @@
+"""What the services of a node see of each other; in production a Ray actor stands behind each."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from p2pgrid.ids import DatasetId, ObjectId
+from p2pgrid.protocol.arrays import Array
+from p2pgrid.protocol.codec import Buffer
+from p2pgrid.protocol.messages import Account
+
+
+class TensorEntry(NamedTuple):
+    """A tensor of a dataset, as the catalog lists it: public metadata only."""
+
+    object_id: ObjectId
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+class DatasetEntry(NamedTuple):
+    """A dataset, as the catalog lists it."""
+
+    dataset_id: DatasetId
+    name: str
+    description: str
+    tags: tuple[str, ...]
+    allowed: frozenset[str]
+    announce: bool
+    tensors: tuple[TensorEntry, ...]
+
+
+class AuditEvent(NamedTuple):
+    """Who tried what, and how it ended; never a value."""
+
+    account: str
+    action: str
+    target: str
+    outcome: str
+
+
+class StatePort(Protocol):
+    """Accounts, catalog and audit of a domain; what was acknowledged survives a crash."""
+
+    async def accounts(self) -> tuple[Account, ...]:
+        """All accounts."""
+
+    async def enrol(self, account: Account) -> None:
+        """Adds an account; the same again changes nothing.
+
+        Raises:
+            DuplicateError: the name or the key belongs to another account.
+        """
+
+    async def datasets(self) -> tuple[DatasetEntry, ...]:
+        """All datasets."""
+
+    async def add_dataset(self, entry: DatasetEntry) -> None:
+        """Lists a dataset; the same again changes nothing.
+
+        Raises:
+            DuplicateError: another dataset has this id or this name.
+        """
+
+    async def audit(self, event: AuditEvent) -> None:
+        """Appends to the audit log."""
+
+    async def next_sequence(self, *, now: int) -> int:
+        """A sequence number for a record: above all earlier ones, at least ``now``."""
+
+
+class FailedObject(NamedTuple):
+    """An operation that the store could not do.
+
+    ``reference`` finds the cause in its log; it is empty when an operand did not exist.
+    """
+
+    out: ObjectId
+    reference: str
+
+
+class StorePort(Protocol):
+    """The values. Calls are carried out in the order in which they were made."""
+
+    async def put(self, tensors: Sequence[tuple[ObjectId, Array]]) -> None:
+        """Keeps tensors of a dataset; durable when it returns. The same again is harmless."""
+
+    async def execute(
+        self, operations: bytes, buffers: Sequence[Buffer]
+    ) -> tuple[FailedObject, ...]:
+        """Carries out an encoded, admitted ``Operate``; the operations that failed."""
+
+    async def get(self, object_id: ObjectId) -> Array:
+        """The values of an object.
+
+        Raises:
+            KeyError: there is no such object.
+            UnavailableError: as from every method: the store restarts.
+        """
+
+    async def drop(self, prefix: bytes) -> None:
+        """Forgets all objects of a session."""
+
+
+class RegistryPort(Protocol):
+    """A network's index of signed records; it believes none that is not verified."""
+
+    async def join(self, peer: str, node: bytes, datasets: Sequence[bytes]) -> None:
+        """Replaces what is known of a peer."""
+
+    async def search(self, tags: Sequence[str]) -> tuple[bytes, ...]:
+        """Records of datasets that have all these tags and have not expired."""

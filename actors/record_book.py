@@ -1,0 +1,113 @@
+"""The records that a node signs about itself, kept fresh for whoever asks."""
+
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+
+from nacl.signing import SigningKey
+
+from actors.ports import DatasetEntry
+from p2pgrid.errors import LocalProtocolError
+from p2pgrid.ids import DatasetId, peer_id_of
+from p2pgrid.protocol.messages import MAX_RECORDS, Found
+from p2pgrid.protocol.records import (
+    DatasetRecord,
+    NodeRecord,
+    SignedRecord,
+    TensorInfo,
+    normalise_tag,
+    sign,
+)
+
+ANSWER_BYTES = 512 * 1024
+VALID_S = 1800
+"""How long a record is believed; it is signed anew long before."""
+
+
+class RecordBook:
+    """Signs what the node says about itself; ``renew`` gives all of it a later expiry."""
+
+    def __init__(
+        self, *, seed: bytes, name: str, kind: str, addresses: Callable[[], tuple[str, ...]]
+    ) -> None:
+        self.name = name
+        self.peer_id = peer_id_of(bytes(SigningKey(seed).verify_key))
+        self._seed, self._kind, self._addresses = seed, kind, addresses
+        self._entries: dict[DatasetId, DatasetEntry] = {}
+        self._signed: dict[DatasetId, bytes] = {}
+        self._node: SignedRecord | None = None
+        self._sequence = 0
+
+    def add(self, entry: DatasetEntry) -> None:
+        """Takes a dataset into the book."""
+        self._entries[entry.dataset_id] = entry
+        if self._node is not None:
+            self._signed[entry.dataset_id] = self._sign_dataset(entry)
+
+    def renew(self, *, sequence: int) -> None:
+        """Signs everything anew, under a later sequence number."""
+        self._sequence = sequence
+        self._signed = {key: self._sign_dataset(entry) for key, entry in self._entries.items()}
+        self._node = sign(self._node_body(), signing_key=self._seed)
+
+    def signed_node_record(self) -> SignedRecord:
+        """The node's signed record."""
+        if self._node is None:
+            raise LocalProtocolError("records are signed when the node starts")
+        return self._node
+
+    def node_record(self) -> bytes:
+        """The bytes of the node's signed record."""
+        return self.signed_node_record().encode()
+
+    def dataset_record(self, dataset_id: DatasetId) -> bytes:
+        """The signed record of one dataset."""
+        return self._signed[dataset_id]
+
+    def dataset_records(self, tags: Sequence[str] = ()) -> tuple[bytes, ...]:
+        """The signed records of the datasets that have all these tags."""
+        wanted = {normalise_tag(tag) for tag in tags}
+        return tuple(
+            self._signed[key] for key, entry in self._entries.items() if wanted <= set(entry.tags)
+        )
+
+    def announced_tags(self) -> tuple[str, ...]:
+        """Tags that the owner chose to make findable by anyone."""
+        entries = self._entries.values()
+        return tuple(sorted({tag for entry in entries if entry.announce for tag in entry.tags}))
+
+    def _node_body(self) -> NodeRecord:
+        return NodeRecord(
+            kind="domain" if self._kind == "domain" else "network",
+            name=self.name,
+            addresses=self._addresses(),
+            seq=self._sequence,
+            expires=int(time.time()) + VALID_S,
+            datasets=len(self._entries),
+        )
+
+    def _sign_dataset(self, entry: DatasetEntry) -> bytes:
+        body = DatasetRecord(
+            domain=self.name,
+            dataset_id=entry.dataset_id,
+            name=entry.name,
+            description=entry.description,
+            tags=entry.tags,
+            tensors=tuple(
+                TensorInfo(name=t.name, object_id=t.object_id, shape=t.shape, dtype=t.dtype)
+                for t in entry.tensors
+            ),
+            version=1,
+            seq=self._sequence,
+            expires=int(time.time()) + VALID_S,
+            addresses=self._addresses(),
+        )
+        return sign(body, signing_key=self._seed).encode()
+
+
+def fitting(records: Sequence[bytes]) -> Found:
+    """As many records as fit into one answer; ``partial`` when some were left out."""
+    ends = list(accumulate(map(len, records)))
+    count = min(bisect_right(ends, ANSWER_BYTES), MAX_RECORDS)
+    return Found(tuple(records[:count]), partial=count < len(records))

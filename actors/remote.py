@@ -1,0 +1,132 @@
+"""The services as Ray actors, and the actors' handles as ports.
+
+Only this module and ``deploy`` know Ray. Every actor is detached and restarts: ``State`` and
+``Store`` reload what they acknowledged from disk, the gateway reloads its policy from ``State``.
+A call to ``State`` is repeated after a crash, because it is idempotent; one to ``Store`` is not:
+results that lived in its memory are gone.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError, RayTaskError
+
+from actors.layout import NodeDirectory
+from actors.node import Node
+from actors.ports import AuditEvent, DatasetEntry, FailedObject
+from actors.registry import Registry
+from actors.state import State
+from actors.store import Store
+from p2pgrid.errors import UnavailableError
+from p2pgrid.ids import ObjectId
+from p2pgrid.protocol.arrays import Array
+from p2pgrid.protocol.codec import Buffer
+from p2pgrid.protocol.messages import Account
+
+FOREVER = {"num_cpus": 0, "max_restarts": -1, "lifetime": "detached"}
+
+RemoteState = ray.remote(max_task_retries=-1, **FOREVER)(State)
+RemoteStore = ray.remote(max_task_retries=0, **FOREVER)(Store)
+RemoteRegistry = ray.remote(max_task_retries=-1, **FOREVER)(Registry)
+
+
+class _Port:
+    """A Ray actor behind an async method; errors come back as the services raised them."""
+
+    def __init__(self, actor: Any, *, name: str) -> None:
+        self._actor, self._name = actor, name
+
+    async def _call(self, method: str, *args: object, **named: object) -> Any:
+        try:
+            return await getattr(self._actor, method).remote(*args, **named)
+        except RayTaskError as error:
+            raise error.cause from None
+        except RayActorError as error:
+            raise UnavailableError(domain=self._name) from error
+
+
+class StateHandle(_Port):
+    """``StatePort`` over Ray."""
+
+    async def accounts(self) -> tuple[Account, ...]:
+        """See ``StatePort``."""
+        return await self._call("accounts")  # type: ignore[no-any-return]
+
+    async def enrol(self, account: Account) -> None:
+        """See ``StatePort``."""
+        await self._call("enrol", account)
+
+    async def datasets(self) -> tuple[DatasetEntry, ...]:
+        """See ``StatePort``."""
+        return await self._call("datasets")  # type: ignore[no-any-return]
+
+    async def add_dataset(self, entry: DatasetEntry) -> None:
+        """See ``StatePort``."""
+        await self._call("add_dataset", entry)
+
+    async def audit(self, event: AuditEvent) -> None:
+        """See ``StatePort``."""
+        await self._call("audit", event)
+
+    async def next_sequence(self, *, now: int) -> int:
+        """See ``StatePort``."""
+        return await self._call("next_sequence", now=now)  # type: ignore[no-any-return]
+
+
+class StoreHandle(_Port):
+    """``StorePort`` over Ray; one caller, one ordered actor, so calls keep their order."""
+
+    async def put(self, tensors: Sequence[tuple[ObjectId, Array]]) -> None:
+        """See ``StorePort``."""
+        await self._call("put", tensors)
+
+    async def execute(
+        self, operations: bytes, buffers: Sequence[Buffer]
+    ) -> tuple[FailedObject, ...]:
+        """See ``StorePort``."""
+        copies = [bytes(buffer) for buffer in buffers]
+        return await self._call("execute", operations, copies)  # type: ignore[no-any-return]
+
+    async def get(self, object_id: ObjectId) -> Array:
+        """See ``StorePort``."""
+        return await self._call("get", object_id)  # type: ignore[no-any-return]
+
+    async def drop(self, prefix: bytes) -> None:
+        """See ``StorePort``."""
+        await self._call("drop", prefix)
+
+
+class RegistryHandle(_Port):
+    """``RegistryPort`` over Ray."""
+
+    async def join(self, peer: str, node: bytes, datasets: Sequence[bytes]) -> None:
+        """See ``RegistryPort``."""
+        await self._call("join", peer, node, datasets)
+
+    async def search(self, tags: Sequence[str]) -> tuple[bytes, ...]:
+        """See ``RegistryPort``."""
+        return await self._call("search", tags)  # type: ignore[no-any-return]
+
+
+@ray.remote(max_task_retries=0, **FOREVER)
+class RemoteGateway:
+    """The process that talks to the network; it serves from the end of ``__init__`` on."""
+
+    def __init__(self, directory: str, state: Any, store: Any | None, registry: Any | None) -> None:
+        place = NodeDirectory(Path(directory))
+        settings = place.settings()
+        self._node = Node(
+            settings,
+            seed=place.seed(),
+            state=StateHandle(state, name=settings.name),
+            store=None if store is None else StoreHandle(store, name=settings.name),
+            registry=None if registry is None else RegistryHandle(registry, name=settings.name),
+        )
+        self._node.start()
+
+    def status(self) -> tuple[tuple[str, ...], int]:
+        """Where the node listens, and the id of this process."""
+        return self._node.addresses, os.getpid()

@@ -1,0 +1,82 @@
+"""The durable state of a node: one SQLite file, one writer, so one order of events.
+
+Every method is idempotent: repeating a call whose answer was lost changes nothing.
+"""
+
+from pathlib import Path
+
+from actors import accounts, catalog
+from actors.accounts import Accounts
+from actors.catalog import Catalog
+from actors.journal import Journal
+from actors.ports import AuditEvent, DatasetEntry
+from p2pgrid.protocol.messages import Account
+
+SCHEMA = (
+    accounts.SCHEMA
+    + catalog.SCHEMA
+    + """
+CREATE TABLE IF NOT EXISTS audit (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
+    account TEXT NOT NULL, action TEXT NOT NULL, target TEXT NOT NULL, outcome TEXT NOT NULL
+) STRICT;
+CREATE TRIGGER IF NOT EXISTS audit_is_append_only_1 BEFORE UPDATE ON audit
+BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+CREATE TRIGGER IF NOT EXISTS audit_is_append_only_2 BEFORE DELETE ON audit
+BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+CREATE TABLE IF NOT EXISTS sequence (one INTEGER PRIMARY KEY CHECK (one = 1), last INTEGER NOT NULL)
+STRICT;
+"""
+)
+
+
+class State:
+    """Accounts, catalog, audit log and record sequence of one node."""
+
+    def __init__(self, path: Path) -> None:
+        self._journal = Journal(path, SCHEMA)
+        self._accounts = Accounts(self._journal)
+        self._catalog = Catalog(self._journal)
+
+    def accounts(self) -> tuple[Account, ...]:
+        """All accounts."""
+        return self._accounts.all()
+
+    def enrol(self, account: Account) -> None:
+        """Adds an account; see ``Accounts.enrol``."""
+        self._accounts.enrol(account)
+
+    def datasets(self) -> tuple[DatasetEntry, ...]:
+        """All datasets."""
+        return self._catalog.all()
+
+    def add_dataset(self, entry: DatasetEntry) -> None:
+        """Lists a dataset; see ``Catalog.add``."""
+        self._catalog.add(entry)
+
+    def audit(self, event: AuditEvent) -> None:
+        """Appends to the audit log."""
+        with self._journal.transaction() as connection:
+            connection.execute(
+                "INSERT INTO audit (account, action, target, outcome) VALUES (?, ?, ?, ?)", event
+            )
+
+    def audit_log(self) -> tuple[AuditEvent, ...]:
+        """The whole audit log, oldest first."""
+        rows = self._journal.rows(
+            "SELECT account, action, target, outcome FROM audit ORDER BY number"
+        )
+        return tuple(AuditEvent(*map(str, row)) for row in rows)
+
+    def next_sequence(self, *, now: int) -> int:
+        """A number above all earlier ones and at least ``now``, even after a clock went back."""
+        with self._journal.transaction() as connection:
+            (last,) = connection.execute("SELECT coalesce(max(last), 0) FROM sequence").fetchone()
+            number = max(int(last) + 1, now)
+            connection.execute("INSERT OR REPLACE INTO sequence VALUES (1, ?)", (number,))
+        return number
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._journal.close()
