@@ -25,9 +25,14 @@ class Announcer:
     """Renews the records, puts them on the DHT, and lists the node at its networks."""
 
     def __init__(
-        self, peer: Peer, book: RecordBook, *, networks: Sequence[str], bootstrap: Sequence[str],
+        self,
+        peer: Peer,
+        book: RecordBook,
+        *,
+        networks: Sequence[str],
+        bootstrap: Sequence[str],
         next_sequence: NextSequence,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._peer, self._book = peer, book
         self._networks, self._bootstrap = tuple(networks), tuple(bootstrap)
         self._next_sequence = next_sequence

@@ -7,23 +7,23 @@ owner; ``node.db`` state; ``objects/`` tensors; ``ray/`` the cluster and its log
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 from nacl.signing import SigningKey
 
-from p2pgrid.errors import DuplicateError, NodeNotFoundError, SchemaError
+from p2pgrid.errors import DuplicateError, NodeError, NodeNotFoundError, SchemaError
 from p2pgrid.ids import PeerId, peer_id_of
 
 Kind = Literal["domain", "network"]
 
 
 class NodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the operator chose; written once by ``init``, read at every start."""
+    """What the operator chose; read at every start."""
 
     name: str
     kind: Kind
@@ -42,6 +42,18 @@ class NodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def listen(self) -> str:
         """The multiaddr to listen on."""
         return f"/ip4/{self.host}/tcp/{self.port}"
+
+
+def settings_from(fields: Mapping[str, object]) -> NodeSettings:
+    """Settings from plain values.
+
+    Raises:
+        SchemaError: one does not exist, is missing, or has the wrong type.
+    """
+    try:
+        return msgspec.convert(fields, NodeSettings)
+    except msgspec.ValidationError as error:
+        raise SchemaError(field="settings of a node", problem=str(error)) from error
 
 
 class NodeStatus(Struct, frozen=True):
@@ -80,17 +92,39 @@ class NodeDirectory:
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o700)
         write_private(self.identity_file, secrets.token_bytes(32))
-        write_private(self.settings_file, msgspec.json.format(msgspec.json.encode(settings)))
+        self._write(settings)
 
     def settings(self) -> NodeSettings:
         """The settings.
 
         Raises:
             NodeNotFoundError: no node was ever made here.
+            NodeError: the file is damaged.
         """
         if not self.settings_file.exists():
             raise NodeNotFoundError(directory=str(self.path))
-        return msgspec.json.decode(self.settings_file.read_bytes(), type=NodeSettings)
+        try:
+            return msgspec.json.decode(self.settings_file.read_bytes(), type=NodeSettings)
+        except msgspec.DecodeError as error:
+            raise NodeError(f"{self.settings_file} is damaged ({error}); mend it") from error
+
+    def change(self, fields: Mapping[str, object]) -> None:
+        """Gives some settings other values; a running node has them from its next start on.
+
+        Raises:
+            NodeError: another name or kind: what is meant is another node.
+            NodeNotFoundError, SchemaError: see ``settings`` and ``settings_from``.
+        """
+        old = self.settings()
+        new = settings_from({**structs.asdict(old), **fields})
+        if (new.name, new.kind) != (old.name, old.kind):
+            raise NodeError(f"in {self.path} lives the {old.kind} {old.name!r}; choose another")
+        self._write(new)
+
+    def join(self, network: str) -> None:
+        """Adds the multiaddr of a network, from the next start on; twice is as once."""
+        networks = dict.fromkeys((*self.settings().networks, network))
+        self.change({"networks": tuple(networks)})
 
     def status(self) -> NodeStatus:
         """What the files tell: all but whether the node runs, and where."""
@@ -101,6 +135,9 @@ class NodeDirectory:
             peer_id=self.peer_id(),
             directory=str(self.path),
         )
+
+    def _write(self, settings: NodeSettings) -> None:
+        write_private(self.settings_file, msgspec.json.format(msgspec.json.encode(settings)))
 
     def seed(self) -> bytes:
         """The 32 secret bytes of the node's Ed25519 key."""

@@ -5,8 +5,8 @@ This is what runs inside the gateway actor; with other ports it runs without Ray
 
 import asyncio
 import threading
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Protocol, TypeVar
 
 from actors.announcer import Announcer
 from actors.domain import Domain
@@ -18,26 +18,49 @@ from actors.record_book import RecordBook
 from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing
 from p2pgrid.ids import PeerId
 from p2pgrid.net.link import Inbound, Link
-from p2pgrid.net.peer import libp2p_peer
+from p2pgrid.net.peer import Peer, libp2p_peer
 
 Result = TypeVar("Result")
+
+
+class MakePeer(Protocol):
+    """How a node comes by its end of the network."""
+
+    def __call__(
+        self,
+        seed: bytes,
+        *,
+        listen: Sequence[str],
+        on_request: Callable[[Inbound], None],
+        on_over: Callable[[Link], None],
+        limits: Limits,
+        timing: Timing,
+    ) -> Peer:
+        """A peer that was not started yet."""
 
 
 class Node:
     """A running node; ``stop`` ends it. State and values live behind the ports."""
 
     def __init__(
-        self, settings: NodeSettings, *, seed: bytes, state: StatePort,
-        store: StorePort | None = None, registry: RegistryPort | None = None,
-        limits: Limits = DEFAULT_LIMITS, timing: Timing = DEFAULT_TIMING,
-    ) -> None:  # fmt: skip
+        self,
+        settings: NodeSettings,
+        *,
+        seed: bytes,
+        state: StatePort,
+        store: StorePort | None = None,
+        registry: RegistryPort | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+        timing: Timing = DEFAULT_TIMING,
+        make_peer: MakePeer = libp2p_peer,
+    ) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="p2pgrid-gateway", daemon=True
         )
         self._thread.start()
         self._settings, self._state = settings, state
-        self._peer = libp2p_peer(
+        self._peer = make_peer(
             seed,
             listen=(settings.listen,),
             on_request=self._on_request,
@@ -46,9 +69,11 @@ class Node:
             timing=timing,
         )
         self._book = RecordBook(
-            seed=seed, name=settings.name, kind=settings.kind,
+            seed=seed,
+            name=settings.name,
+            kind=settings.kind,
             addresses=lambda: self._peer.addresses,
-        )  # fmt: skip
+        )
         self._service = self._make_service(store, registry, limits)
         self._gateway = Gateway(self._service, peer_id=self._book.peer_id, loop=self._loop)
 
@@ -72,12 +97,12 @@ class Node:
             self._run(self._service.load())
         self._peer.start()
         self._run(self._announcer.renew())
-        self._announcing = asyncio.run_coroutine_threadsafe(self._announcer.run(), self._loop)
+        asyncio.run_coroutine_threadsafe(self._announcer.run(), self._loop)
 
     def stop(self) -> None:
         """Ends all links and frees the port."""
-        self._announcing.cancel()
         self._peer.stop()
+        self._run(_end_other_tasks())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -112,3 +137,10 @@ class Node:
 
     def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+
+async def _end_other_tasks() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)

@@ -95,8 +95,12 @@ class Demo:
         environment.pop("PYTHONPATH", None)
         done = subprocess.run(
             [str(BASE_PYTHON), str(SCIENTIST), *arguments],
-            env=environment, cwd=self.home, check=False, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            env=environment,
+            cwd=self.home,
+            check=False,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         *lines, last = done.stdout.splitlines() or [""]
         for line in lines:
             print(f"    {line}")
@@ -181,14 +185,22 @@ def publish(demo: Demo, bob: Node, ucsf: Node) -> None:
     for node, key in zip((bob, bob, ucsf), keys, strict=True):
         owner_of(node).users.add(key["user"], key["public_key"])
     owner_of(bob).publish(
-        "births", BIRTHS, description=DESCRIPTION, tags=("#February", "#birth-records"),
-        allowed_users=("ana",), announce=True,
-    )  # fmt: skip
+        "births",
+        BIRTHS,
+        description=DESCRIPTION,
+        tags=("#February", "#birth-records"),
+        allowed_users=("ana",),
+        announce=True,
+    )
     cancer = load_breast_cancer()
     owner_of(ucsf).publish(
-        "breast cancer", {"X": cancer.data, "target": cancer.target}, tags=("#breast-cancer",),
-        description="Wisconsin diagnostic", allowed_users=("carol",), announce=True,
-    )  # fmt: skip
+        "breast cancer",
+        {"X": cancer.data, "target": cancer.target},
+        tags=("#breast-cancer",),
+        description="Wisconsin diagnostic",
+        allowed_users=("carol",),
+        announce=True,
+    )
 
 
 def owner_of(node: Node) -> DomainClient:

@@ -38,9 +38,14 @@ class Client:
     """
 
     def __init__(
-        self, home: Path | None = None, *, peer: Peer | None = None, wallet: Wallet | None = None,
-        limits: Limits = DEFAULT_LIMITS, timing: Timing = DEFAULT_TIMING,
-    ) -> None:  # fmt: skip
+        self,
+        home: Path | None = None,
+        *,
+        peer: Peer | None = None,
+        wallet: Wallet | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+        timing: Timing = DEFAULT_TIMING,
+    ) -> None:
         self.home = home or default_home()
         self.wallet = wallet or Wallet(
             self.home / "wallet.json", passphrase=passphrase_from_environment()

@@ -37,9 +37,17 @@ class DomainClient:
     """
 
     def __init__(
-        self, peer: Peer, wallet: Wallet, *, peer_id: PeerId, name: str,
-        addresses: Sequence[str], verify: Verify, limits: Limits, timing: Timing,
-    ) -> None:  # fmt: skip
+        self,
+        peer: Peer,
+        wallet: Wallet,
+        *,
+        peer_id: PeerId,
+        name: str,
+        addresses: Sequence[str],
+        verify: Verify,
+        limits: Limits,
+        timing: Timing,
+    ) -> None:
         self.peer_id = peer_id
         self.name = name
         self.users = Users(self)
@@ -82,9 +90,15 @@ class DomainClient:
         )
 
     def publish(
-        self, name: str, tensors: ArrayLike | Mapping[str, ArrayLike], *, description: str = "",
-        tags: Iterable[str] = (), allowed_users: str | Sequence[str] = (), announce: bool = False,
-    ) -> DatasetPointer:  # fmt: skip
+        self,
+        name: str,
+        tensors: ArrayLike | Mapping[str, ArrayLike],
+        *,
+        description: str = "",
+        tags: Iterable[str] = (),
+        allowed_users: str | Sequence[str] = (),
+        announce: bool = False,
+    ) -> DatasetPointer:
         """Publishes a dataset: durable and listed when this returns. Owners only.
 
         Args:

@@ -20,6 +20,7 @@ from p2pgrid.client.network import NetworkClient
 from p2pgrid.client.ports import free_port
 from p2pgrid.errors import MissingExtraError, NodeError, P2PGridError
 from p2pgrid.ids import PeerId
+from p2pgrid.net.streams import peer_id_in
 
 Kind = Literal["domain", "network"]
 OWNER = "owner"
@@ -97,14 +98,53 @@ def make_node(
 ) -> None:
     """Makes a node's directory and identity, and names its owner; what exists is left as it is.
 
-    Without an ``owner_key`` the owner's key is made in the client's wallet.
+    Without an ``owner_key`` the owner's key is made in the client's wallet; an empty one leaves
+    the domain without an owner, until the next call names one.
+
+    Raises:
+        AddressError: an address of a network or peer cannot be read.
+        SchemaError: a setting does not exist, or its value has the wrong type.
     """
-    if not (directory / "node.json").exists():
+    if not is_made(directory):
+        _check_addresses(settings)
         chosen = {"name": name, "kind": kind, "port": free_port(), **settings}
         run_actors("init", directory, msgspec.json.encode(chosen).decode())
-    if kind == "domain" and not (directory / "owner.pub").exists():
+    if kind == "domain" and owner_key != "" and not (directory / "owner.pub").exists():
         peer_id = PeerId(run_actors("show", directory)["peer_id"])
         run_actors("own", directory, owner_key or _owner_key(client, peer_id, name))
+
+
+def is_made(directory: Path) -> bool:
+    """Whether a node lives in a directory."""
+    return (directory / "node.json").exists()
+
+
+def change_settings(directory: Path, *, name: str, kind: Kind, settings: Mapping[str, Any]) -> None:
+    """Gives settings of an existing node other values, from its next start on.
+
+    Raises:
+        NodeError: the node in this directory has another name or is of the other kind.
+        AddressError, SchemaError: as for ``make_node``.
+    """
+    _check_addresses(settings)
+    chosen = {"name": name, "kind": kind, **settings}
+    run_actors("set", directory, msgspec.json.encode(chosen).decode())
+
+
+def join_network(directory: Path, address: str) -> dict[str, Any]:
+    """Lists a domain at a network, from the domain's next start on; twice is as once.
+
+    Raises:
+        AddressError: the address cannot be read.
+        NodeNotFoundError: no node was made in this directory.
+    """
+    peer_id_in(address)
+    return run_actors("join", directory, address)
+
+
+def _check_addresses(settings: Mapping[str, Any]) -> None:
+    for address in (*settings.get("networks", ()), *settings.get("bootstrap", ())):
+        peer_id_in(address)
 
 
 def _owner_key(client: Client, peer_id: PeerId, name: str) -> str:
@@ -134,13 +174,17 @@ def run_actors(command: str, directory: Path, *arguments: str) -> dict[str, Any]
     """
     if importlib.util.find_spec("ray") is None:
         raise MissingExtraError(extra="node", needed_for="running a node")
-    done = subprocess.run(  # noqa: S603 our own interpreter and module
-        [sys.executable, "-m", "actors", command, str(directory), *arguments],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=COMMAND_S,
-    )
+    try:
+        done = subprocess.run(  # noqa: S603 our own interpreter and module
+            # -P: a directory "actors" or "ray" where the person stands is not the one we mean.
+            [sys.executable, "-P", "-m", "actors", command, str(directory), *arguments],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_S,
+        )
+    except subprocess.TimeoutExpired as late:
+        raise NodeError(f"'actors {command}' did not end within {COMMAND_S:g} s") from late
     lines = done.stdout.splitlines()
     if not lines:
         raise NodeError(f"'actors {command}' ended with {done.returncode}: {done.stderr[-2000:]}")

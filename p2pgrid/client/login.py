@@ -17,9 +17,15 @@ class Logins:
     """The logins of one link at a time; a new link begins with the same first user."""
 
     def __init__(
-        self, domain: PeerId, wallet: Wallet, *, link: Callable[[], Link], own_id: PeerId,
-        soon: Soon, timing: Timing,
-    ) -> None:  # fmt: skip
+        self,
+        domain: PeerId,
+        wallet: Wallet,
+        *,
+        link: Callable[[], Link],
+        own_id: PeerId,
+        soon: Soon,
+        timing: Timing,
+    ) -> None:
         self._domain, self._wallet = domain, wallet
         self._link, self._own_id = link, own_id
         self._soon, self._timing = soon, timing

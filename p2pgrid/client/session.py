@@ -34,12 +34,14 @@ WINDOW = 4
 class Batch:
     """Operations that travel together, and what became of them."""
 
-    __slots__ = ("buffers", "error", "failures", "ops", "settled", "size")
+    __slots__ = ("buffers", "error", "failures", "free", "ops", "settled", "size")
 
     def __init__(self) -> None:
         self.ops: list[Op] = []
         self.buffers: list[bytes] = []
         self.size = 0
+        self.free: list[ObjectId] = []
+        """Objects needed by nothing after these operations."""
         self.settled = threading.Event()
         self.failures: dict[bytes, P2PGridError] = {}
         self.error: P2PGridError | None = None
@@ -80,7 +82,7 @@ class Batch:
         self._end()
 
     def _end(self) -> None:
-        self.ops, self.buffers = [], []
+        self.ops, self.buffers, self.free = [], [], []
         self.settled.set()
 
     def error_of(self, object_id: ObjectId) -> P2PGridError | None:
@@ -137,6 +139,7 @@ class Session:
             self._count += 1
             out = ObjectId(self._prefix + self._count.to_bytes(8, "big"))
             batch.add(name, out, inputs, params)
+            self._take_freed(batch)
             if batch.is_full:
                 self._close_batch()
             self._schedule()
@@ -220,11 +223,13 @@ class Session:
     def _send(self, item: Batch | Ask) -> "Future[Reply]":
         if isinstance(item, Ask):
             return self.link.request(item.message)
-        operate = Operate(ops=tuple(item.ops), free=self._take_freed())
+        operate = Operate(ops=tuple(item.ops), free=tuple(item.free))
         return self.link.request(operate, item.buffers)
 
-    def _take_freed(self) -> tuple[ObjectId, ...]:
-        return tuple(self._freed.popleft() for _ in range(min(len(self._freed), MAX_OPERATIONS)))
+    def _take_freed(self, batch: Batch) -> None:
+        """What was freed by now was used, if at all, by operations of this batch or before it."""
+        while self._freed and len(batch.free) < MAX_OPERATIONS:
+            batch.free.append(self._freed.popleft())
 
     def _land_and_flush(self) -> None:
         self._landed()

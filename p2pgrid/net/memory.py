@@ -16,6 +16,9 @@ from p2pgrid.ids import PeerId
 from p2pgrid.net.transport import Accept, FrameStream
 from p2pgrid.protocol.codec import PREFIX_BYTES, Buffer, frame_size
 
+NOWHERE = "/ip4/192.0.2.1/tcp/1"
+"""An address kept for documentation (RFC 5737): peers of a hub are found by their ids alone."""
+
 
 @dataclass(frozen=True, slots=True)
 class Faults:
@@ -36,6 +39,8 @@ class MemoryHub:
     accepts: dict[PeerId, Accept] = field(default_factory=dict)
     nurseries: dict[PeerId, trio.Nursery] = field(default_factory=dict)
     frozen: set[PeerId] = field(default_factory=set)
+    records: dict[PeerId, bytes] = field(default_factory=dict)
+    tags: dict[str, set[PeerId]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.chance = random.Random(self.seed)  # noqa: S311 faults, not keys
@@ -105,7 +110,7 @@ class MemoryStream:
 
 
 class MemoryTransport:
-    """A peer on the hub; its only address is ``/memory/PEER``."""
+    """A peer on the hub; its only address is ``NOWHERE``."""
 
     def __init__(self, hub: MemoryHub, peer_id: PeerId) -> None:
         self._hub = hub
@@ -119,7 +124,7 @@ class MemoryTransport:
     @property
     def addresses(self) -> tuple[str, ...]:
         """Our only address."""
-        return (f"/memory/{self._peer_id}/p2p/{self._peer_id}",)
+        return (f"{NOWHERE}/p2p/{self._peer_id}",)
 
     @asynccontextmanager
     async def serve(self, accept: Accept) -> AsyncIterator[None]:

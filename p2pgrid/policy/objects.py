@@ -1,8 +1,10 @@
 """The objects of one session, as the gateway sees them: labels, never values.
 
-Rule 1: an object is named once, under the prefix that the domain gave to the session.
+Rule 1: an object is named once, under the prefix that the domain gave to the session: names go
+up, so that a freed one never comes to mean something else.
 Rule 2: operands are looked up here; what a client claims about them is not asked for.
-Rule 3: an object that failed poisons what depends on it, with the first failure.
+Rule 3: an object that failed poisons what depends on it, with the first failure, as long as it is
+not freed and is among the last ``session_objects`` that failed.
 Rule 4: a session holds at most ``session_objects`` objects and ``session_bytes`` bytes.
 """
 
@@ -13,7 +15,7 @@ from p2pgrid.errors import ObjectGoneError, P2PGridError, QuotaExceededError, Re
 from p2pgrid.ids import ObjectId, short
 from p2pgrid.policy.access import Label, Sources
 from p2pgrid.protocol import faults
-from p2pgrid.protocol.arrays import ArrayHeader, dtype_named
+from p2pgrid.protocol.arrays import ArrayHeader, claimed_bytes, dtype_named
 from p2pgrid.protocol.messages import Failure, Op
 from p2pgrid.protocol.operations import VIEWS, ArrayMeta, Operand, infer
 
@@ -32,6 +34,7 @@ class SessionObjects:
         self._domain = domain
         self._labels: dict[bytes, Label] = {}
         self._failed: dict[bytes, Failure] = {}
+        self._last = prefix
         self._bytes = 0
 
     def __len__(self) -> int:
@@ -51,15 +54,19 @@ class SessionObjects:
             RemoteProtocolError: the operation is no request that our client would make.
         """
         out = op.out
-        if out[:PREFIX_BYTES] != self.prefix or out in self._labels or out in self._failed:
+        if out[:PREFIX_BYTES] != self.prefix or out <= self._last:
             raise RemoteProtocolError(f"{short(out)} is not a fresh name of this session")
+        self._last = out
+        first = self._first_failure(op)
+        if first is not None:
+            return self.poison(out, first)
         try:
             label = self._label_of(op, buffer_sizes)
             self._charge(label)
         except P2PGridError as error:
             if not faults.is_public(error):
                 raise
-            return self.poison(out, self._first_failure(op) or faults.failure_of(error))
+            return self.poison(out, faults.failure_of(error))
         self._labels[out] = label
         return None
 
@@ -67,6 +74,8 @@ class SessionObjects:
         """Notes that an object failed; it has no label from here on."""
         self.free(out)
         self._failed[out] = failure
+        if len(self._failed) > self._limits.session_objects:
+            del self._failed[next(iter(self._failed))]
         return failure
 
     def free(self, object_id: bytes) -> None:
@@ -128,10 +137,10 @@ class SessionObjects:
 
 
 def _literal(header: ArrayHeader, buffer_sizes: Sequence[int]) -> ArrayMeta:
-    meta = ArrayMeta(header.shape, dtype_named(header.dtype))
-    if header.buffer >= len(buffer_sizes) or buffer_sizes[header.buffer] != meta.nbytes:
-        raise RemoteProtocolError(f"no buffer of {meta.nbytes:,} bytes came for an operand")
-    return meta
+    claimed = claimed_bytes(header)
+    if header.buffer >= len(buffer_sizes) or buffer_sizes[header.buffer] != claimed:
+        raise RemoteProtocolError(f"no buffer of {claimed:,} bytes came for an operand")
+    return ArrayMeta(header.shape, dtype_named(header.dtype))
 
 
 def _joined(labels: list[Label]) -> Sources:

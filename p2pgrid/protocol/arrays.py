@@ -20,10 +20,20 @@ Array = NDArray[Any]
 DTYPES: dict[str, np.dtype[np.generic]] = {
     name: np.dtype(name).newbyteorder("<")
     for name in (
-        "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
-        "float16", "float32", "float64",
+        "bool",
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "uint8",
+        "uint16",
+        "uint32",
+        "uint64",
+        "float16",
+        "float32",
+        "float64",
     )
-}  # fmt: skip
+}
 """Every dtype that may cross a border, little-endian; to allow one more, add its name."""
 
 Dimension = Annotated[int, Meta(ge=0, le=MAX_ELEMENTS)]
@@ -56,6 +66,23 @@ def size_bytes(shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> int:
     return math.prod(shape) * dtype.itemsize
 
 
+def extent(shape: tuple[int, ...]) -> int:
+    """The product of the dimensions that are not 0: what numpy can address, even when empty."""
+    return math.prod(size or 1 for size in shape)
+
+
+def claimed_bytes(header: ArrayHeader) -> int:
+    """Bytes that a header claims.
+
+    Raises:
+        DtypeError: the dtype is not allowed.
+        RemoteProtocolError: no array has this shape.
+    """
+    if extent(header.shape) > MAX_ELEMENTS:
+        raise RemoteProtocolError(f"an array header claims the shape {header.shape}")
+    return size_bytes(header.shape, dtype_named(header.dtype))
+
+
 def header_of(array: Array, *, buffer: int) -> ArrayHeader:
     """The header of an array of an allowed dtype."""
     return ArrayHeader(dtype_named(array.dtype.name).name, array.shape, buffer)
@@ -72,15 +99,14 @@ def read_array(header: ArrayHeader, buffer: memoryview) -> Array:
 
     Raises:
         DtypeError: the dtype is not allowed.
-        RemoteProtocolError: header and buffer disagree about the size.
+        RemoteProtocolError: header and buffer disagree about the size, or no array has it.
     """
-    dtype = dtype_named(header.dtype)
-    claimed = size_bytes(header.shape, dtype)
+    claimed = claimed_bytes(header)
     if claimed != len(buffer):
         raise RemoteProtocolError(
             f"an array header claims {claimed:,} bytes, but {len(buffer):,} came with it"
         )
-    array = np.frombuffer(buffer, dtype=dtype).reshape(header.shape)
+    array = np.frombuffer(buffer, dtype=DTYPES[header.dtype]).reshape(header.shape)
     array.flags.writeable = False
     return array
 
@@ -90,10 +116,15 @@ def as_array(value: object, *, limit: int) -> Array:
 
     Raises:
         DtypeError: it is no array of numbers or truth values.
-        TooLargeError: it has more than ``limit`` bytes.
+        TooLargeError: it has more than ``limit`` bytes, or too many dimensions.
     """
     array: Array = np.asarray(value)
     dtype_named(array.dtype.name)
     if array.nbytes > limit:
         raise TooLargeError(what="bytes of an array", size=array.nbytes, limit=limit)
+    if array.ndim > MAX_DIMS:
+        raise TooLargeError(what="dimensions of an array", size=array.ndim, limit=MAX_DIMS)
+    if extent(array.shape) > MAX_ELEMENTS:
+        size = extent(array.shape)
+        raise TooLargeError(what="extent of an array", size=size, limit=MAX_ELEMENTS)
     return array

@@ -68,13 +68,15 @@ def encode(
     """The chunks of a frame, to be written one after the other.
 
     Raises:
-        TooLargeError: the frame would be larger than ``limit`` bytes.
+        TooLargeError: the frame would be larger than ``limit`` bytes, or its header too large.
     """
     sizes = tuple(len(buffer) for buffer in buffers)
     header = _encoder.encode(Envelope(kind, request, message, sizes))
     size = PREFIX_BYTES + len(header) + sum(sizes)
-    if size > limit or len(header) > MAX_HEADER:
-        raise TooLargeError(what="bytes of a message", size=size, limit=min(limit, MAX_HEADER))
+    if size > limit:
+        raise TooLargeError(what="bytes of a message", size=size, limit=limit)
+    if len(header) > MAX_HEADER:
+        raise TooLargeError(what="bytes of a header", size=len(header), limit=MAX_HEADER)
     return [_U32.pack(size) + _U32.pack(len(header)) + header, *buffers]
 
 

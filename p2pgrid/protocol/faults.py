@@ -30,6 +30,7 @@ PUBLIC_FIELDS: dict[type[P2PGridError], tuple[str, ...]] = {
 
 _BY_CODE = {cls.code: cls for cls in PUBLIC_FIELDS}
 _TEXT_LIMIT = 400
+_NUMBER_LIMIT = 2**63 - 1  # of MessagePack
 
 
 def is_public(error: BaseException) -> bool:
@@ -60,4 +61,6 @@ def error_of(failure: Failure) -> P2PGridError:
 
 
 def _clip(value: object) -> str | int | float:
-    return value if isinstance(value, int | float) else str(value)[:_TEXT_LIMIT]
+    if isinstance(value, int):
+        return max(-_NUMBER_LIMIT, min(value, _NUMBER_LIMIT))
+    return value if isinstance(value, float) else str(value)[:_TEXT_LIMIT]

@@ -220,9 +220,26 @@ class Done(_Message, frozen=True, tag="done"):
 
 
 Message = (
-    Begin | Challenge | Login | Session | Enrol | Account | ListAccounts | Accounts | Publish
-    | Published | ListDatasets | Search | Found | Join | Operate | Operated | Get | Value | Done
+    Begin
+    | Challenge
+    | Login
+    | Session
+    | Enrol
+    | Account
+    | ListAccounts
+    | Accounts
+    | Publish
+    | Published
+    | ListDatasets
+    | Search
+    | Found
+    | Join
+    | Operate
+    | Operated
+    | Get
+    | Value
+    | Done
     | Failure
-)  # fmt: skip
+)
 
 __all__ = ["WIRE_VERSION", "DtypeName", "Message", "Shape"]

@@ -7,6 +7,7 @@ again and the function to compute. To add an operation, add one entry and its te
 
 import difflib
 import operator
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ from p2pgrid.protocol.messages import Param, Slice
 from p2pgrid.protocol.shapes import Shape
 
 Dtype = np.dtype[Any]
+_BOOL: Dtype = np.dtype(bool)  # a truth value is not weak: its dtype is the lowest anyway
 Scalar = int | float | bool
 
 
@@ -84,7 +86,9 @@ def _shape_of(operand: Operand) -> Shape:
 
 def _kind_of(operand: Operand) -> Any:
     """What numpy's promotion looks at: a dtype, or the type of a Python number."""
-    return operand.dtype if isinstance(operand, ArrayMeta) else type(operand)
+    if isinstance(operand, ArrayMeta):
+        return operand.dtype
+    return _BOOL if isinstance(operand, bool) else type(operand)
 
 
 @lru_cache(maxsize=1024)
@@ -97,15 +101,19 @@ def _ufunc_dtype(ufunc: np.ufunc, *kinds: Any) -> Dtype:
 
 
 def _check_weak(name: str, operands: Sequence[Operand], result: Dtype) -> None:
-    """A Python integer has to fit the integer dtype that it meets (as numpy demands)."""
-    if result.kind not in "iu":
-        return
-    limits = np.iinfo(result)
+    """A Python integer has to fit the dtype that it meets (as numpy demands)."""
     for operand in operands:
-        if type(operand) is int and not limits.min <= operand <= limits.max:
+        if type(operand) is int and not _fits(operand, result):
             raise DtypeError(
                 operation=name, dtypes=f"{result.name} and an integer out of its range"
             )
+
+
+def _fits(number: int, dtype: Dtype) -> bool:
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        return bool(limits.min <= number <= limits.max)
+    return abs(number) <= sys.float_info.max  # numpy makes a float64 of it first
 
 
 def _elementwise(name: str, ufunc: np.ufunc) -> Operation:
@@ -116,7 +124,7 @@ def _elementwise(name: str, ufunc: np.ufunc) -> Operation:
         _check_weak(name, operands, dtype)
         return ArrayMeta(shapes.broadcast(name, _shape_of(left), _shape_of(right)), dtype)
 
-    return Operation(name, 2, rule, lambda values, _: ufunc(values[0], values[1]))
+    return Operation(name, 2, rule, lambda values, _: np.asarray(ufunc(values[0], values[1])))
 
 
 def _in_place(name: str, ufunc: np.ufunc) -> Operation:

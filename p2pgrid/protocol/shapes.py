@@ -10,6 +10,7 @@ from functools import lru_cache
 from itertools import zip_longest
 
 from p2pgrid.errors import RemoteIndexError, ShapeError
+from p2pgrid.protocol.arrays import MAX_DIMS, MAX_ELEMENTS, extent
 from p2pgrid.protocol.messages import Param, Slice
 
 Shape = tuple[int, ...]
@@ -21,7 +22,7 @@ def broadcast(operation: str, left: Shape, right: Shape) -> Shape:
     """The common shape of two operands; the rule of ``numpy.broadcast_shapes``.
 
     Raises:
-        ShapeError: a dimension differs and is not 1.
+        ShapeError: a dimension differs and is not 1, or the result would be too large to exist.
     """
     if left == right:
         return left
@@ -31,7 +32,14 @@ def broadcast(operation: str, left: Shape, right: Shape) -> Shape:
         if a != b and 1 not in (a, b):
             raise ShapeError(operation=operation, shapes=f"{left} and {right}")
         dims.append(b if a == 1 else a)
-    return tuple(reversed(dims))
+    return _addressable(operation, tuple(reversed(dims)))
+
+
+def _addressable(operation: str, shape: Shape) -> Shape:
+    """Operands that are empty, and so free to claim any shape, may not make an impossible one."""
+    if extent(shape) > MAX_ELEMENTS:
+        raise ShapeError(operation=operation, shapes=f"giving {shape}")
+    return shape
 
 
 @lru_cache(maxsize=4096)
@@ -39,7 +47,8 @@ def matmul(left: Shape, right: Shape) -> Shape:
     """The shape of ``left @ right``; the rule of ``numpy.matmul``.
 
     Raises:
-        ShapeError: an operand is a number, or the inner dimensions differ.
+        ShapeError: an operand is a number, or the inner dimensions differ, or the result would be
+            too large to exist.
     """
     if not left or not right:
         raise ShapeError(operation="matmul", shapes=f"{left} and {right}")
@@ -48,7 +57,7 @@ def matmul(left: Shape, right: Shape) -> Shape:
         raise ShapeError(operation="matmul", shapes=f"{left} and {right}")
     rows = left[-2:-1] if len(left) > 1 else ()
     columns = right[-1:] if len(right) > 1 else ()
-    return broadcast("matmul", left[:-2], right[:-2]) + rows + columns
+    return _addressable("matmul", broadcast("matmul", left[:-2], right[:-2]) + rows + columns)
 
 
 @lru_cache(maxsize=4096)
@@ -56,7 +65,7 @@ def reduce(shape: Shape, axis: int | None, keepdims: bool) -> Shape:
     """The shape after a reduction over one axis, or over all.
 
     Raises:
-        RemoteIndexError: there is no such axis.
+        RemoteIndexError: there is no such axis; a number has none, not even 0.
     """
     if axis is None:
         return (1,) * len(shape) if keepdims else ()
@@ -84,7 +93,7 @@ def index(shape: Shape, items: tuple[Param, ...]) -> Shape:
     """The shape of ``array[items]`` for ints, slices, ``...`` and new axes.
 
     Raises:
-        RemoteIndexError: too many indices, or one that is out of bounds.
+        RemoteIndexError: too many indices or new axes, or one that is out of bounds.
     """
     dims: list[int] = []
     position = 0
@@ -98,7 +107,10 @@ def index(shape: Shape, items: tuple[Param, ...]) -> Shape:
         else:
             dims.extend(_one_axis(shape, position, item))
             position += 1
-    return (*dims, *shape[position:])
+    dims.extend(shape[position:])
+    if len(dims) > MAX_DIMS:
+        raise RemoteIndexError(index=f"with {items.count(None)} new axes", shape=str(shape))
+    return tuple(dims)
 
 
 def _consumed(items: Sequence[Param]) -> int:

@@ -1,0 +1,65 @@
+"""Discovery on a ``MemoryHub``: a DHT that everybody sees whole, for tests without sockets."""
+
+import time
+from collections.abc import Sequence
+
+import trio
+
+from p2pgrid.errors import PeerUnreachableError
+from p2pgrid.ids import PeerId
+from p2pgrid.net.memory import MemoryHub
+from p2pgrid.protocol.records import (
+    DHT_RECORD_BYTES,
+    NodeRecord,
+    SignedRecord,
+    normalise_tag,
+    verify,
+)
+
+
+class MemoryDiscovery:
+    """What one peer sees of the hub's records and announcements; it verifies like the real one."""
+
+    def __init__(self, hub: MemoryHub, peer_id: PeerId) -> None:
+        self._hub = hub
+        self._peer_id = peer_id
+
+    async def run(self) -> None:
+        """Nothing to serve."""
+        await trio.sleep_forever()
+
+    async def join(self, addresses: Sequence[str]) -> int:
+        """How many of the addressed peers are on the hub."""
+        await trio.lowlevel.checkpoint()
+        peers = (PeerId(address.rsplit("/", 1)[-1]) for address in addresses)
+        return sum(peer in self._hub.accepts for peer in peers)
+
+    async def put(self, record: SignedRecord) -> None:
+        """Keeps our record."""
+        await trio.lowlevel.checkpoint()
+        self._read(record.encode(), self._peer_id)
+        self._hub.records[self._peer_id] = record.encode()
+
+    async def get(self, peer: PeerId) -> NodeRecord:
+        """The verified record of a peer."""
+        await trio.lowlevel.checkpoint()
+        if peer not in self._hub.records:
+            raise PeerUnreachableError(peer=peer, addresses=0, reason="no record on the hub")
+        return self._read(self._hub.records[peer], peer)
+
+    async def announce(self, tag: str) -> None:
+        """Notes that we have something with this tag."""
+        await trio.lowlevel.checkpoint()
+        self._hub.tags.setdefault(normalise_tag(tag), set()).add(self._peer_id)
+
+    async def find(self, tag: str) -> tuple[tuple[PeerId, NodeRecord], ...]:
+        """Who announced a tag and is on the hub now."""
+        found = sorted(self._hub.tags.get(normalise_tag(tag), ()))
+        return tuple([(peer, await self.get(peer)) for peer in found if peer in self._hub.records])
+
+    @staticmethod
+    def _read(record: bytes, peer: PeerId) -> NodeRecord:
+        body, _ = verify(record, now=time.time(), expect_peer=peer, max_bytes=DHT_RECORD_BYTES)
+        if not isinstance(body, NodeRecord):
+            raise TypeError("the DHT holds records of nodes only")
+        return body

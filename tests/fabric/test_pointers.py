@@ -1,0 +1,229 @@
+"""Pointers against numpy, through the whole path: client, gateway, policy, store."""
+
+import gc
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from p2pgrid import DomainClient, TensorPointer
+from p2pgrid.config import Limits
+from p2pgrid.errors import (
+    ForeignPointerError,
+    ObjectGoneError,
+    QuotaExceededError,
+    TooLargeError,
+    UnsupportedRemoteOpError,
+)
+from tests.fabric.conftest import Grid
+
+A = np.arange(12, dtype=np.float64).reshape(4, 3) - 5
+B = np.arange(12, dtype=np.int32).reshape(4, 3)
+
+STEPS: dict[str, Callable[[Any, Any], Any]] = {
+    "add": lambda x, y: x + y,
+    "sub": lambda x, y: x - y,
+    "mul": lambda x, y: x * y,
+    "div": lambda x, y: x / y,
+    "radd": lambda x, _: 2 + x,
+    "rsub": lambda x, _: 1.5 - x,
+    "rdiv": lambda x, _: 1 / x,
+    "local": lambda x, _: np.ones(3) * x,
+    "matmul": lambda x, y: x @ y.T,
+    "sum": lambda x, _: x.sum(axis=0 if x.ndim else None),
+    "mean": lambda x, _: x.mean(axis=-1 if x.ndim else None, keepdims=True),
+    "all": lambda x, _: x.sum(),
+    "T": lambda x, _: x.T,
+    "copy": lambda x, _: x.copy(),
+    "rows": lambda x, _: x[1:3],
+    "item": lambda x, _: x[-1, ..., None],
+    "back": lambda x, _: x[::-2],
+}
+
+
+@pytest.fixture
+def owner(grid: Grid) -> DomainClient:
+    return grid.owner_of(grid.launch("bob"))
+
+
+@pytest.fixture
+def a(owner: DomainClient) -> TensorPointer:
+    return owner.publish("a", A).pointers[0]
+
+
+@pytest.fixture
+def b(owner: DomainClient) -> TensorPointer:
+    return owner.publish("b", B).pointers[0]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    program=st.lists(
+        st.tuples(st.sampled_from(sorted(STEPS)), st.integers(0, 9), st.integers(0, 9)),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_a_random_program_equals_numpy(
+    program: list[tuple[str, int, int]], shared: tuple[TensorPointer, TensorPointer]
+) -> None:
+    remote: list[Any] = list(shared)
+    local: list[Any] = [A, B]
+    for name, i, j in program:
+        x, y = i % len(local), j % len(local)
+        try:
+            with np.errstate(all="ignore"):
+                value = STEPS[name](local[x], local[y])
+        except (ValueError, IndexError, TypeError):
+            with pytest.raises((ValueError, IndexError, TypeError)):
+                STEPS[name](remote[x], remote[y])
+            continue
+        remote.append(STEPS[name](remote[x], remote[y]))
+        local.append(value)
+    for pointer, value in zip(remote, local, strict=True):
+        assert isinstance(pointer, TensorPointer)
+        assert pointer.shape == np.shape(value)
+        got = pointer.get()
+        assert pointer.dtype == got.dtype == np.asarray(value).dtype
+        np.testing.assert_array_equal(got, np.asarray(value))
+
+
+@pytest.fixture(scope="module")
+def shared(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[TensorPointer, TensorPointer]]:
+    grid = Grid(tmp_path_factory.mktemp("shared"))
+    owner = grid.owner_of(grid.launch("bob"))
+    yield owner.publish("a", A).pointers[0], owner.publish("b", B).pointers[0]
+    grid.close()
+
+
+def test_in_place_forms_move_the_handle_and_leave_the_owners_data(a: TensorPointer) -> None:
+    other = a
+    before = repr(a)
+    a += 1
+    a *= 2.0
+    a -= np.ones(3)
+    a /= 4
+    assert a is other
+    assert repr(a) != before
+    np.testing.assert_array_equal(a.get(), ((A + 1) * 2 - 1) / 4)
+    again = next(d for d in a._domain.datasets if d.name == "a").pointers[0]
+    np.testing.assert_array_equal(again.get(), A)
+
+
+def test_in_place_forms_refuse_what_numpy_refuses(b: TensorPointer) -> None:
+    with pytest.raises(TypeError):
+        b /= 2
+    with pytest.raises(TypeError):
+        b += 0.5
+    with pytest.raises(ValueError, match="do not fit"):
+        b += np.zeros((2, 4, 3), np.int32)
+
+
+def test_an_operand_travels_as_it_was_when_the_operation_was_made(a: TensorPointer) -> None:
+    local = np.ones(3)
+    result = a + local
+    local[:] = 7
+    np.testing.assert_array_equal(result.get(), A + 1)
+
+
+def test_thousands_of_operations_keep_their_order(a: TensorPointer) -> None:
+    x = a[0][0]
+    for _ in range(5000):
+        x = x + 1.0
+    assert x.get() == A[0][0] + 5000
+
+
+def test_nothing_downloads_silently(a: TensorPointer) -> None:
+    for download in (np.asarray, float, bool):
+        with pytest.raises(UnsupportedRemoteOpError, match="get"):
+            download(a)
+
+
+def test_objects_that_nobody_holds_are_freed_in_the_domain(grid: Grid) -> None:
+    bob = grid.launch("bob")
+    pointer = grid.owner_of(bob).publish("a", A).pointers[0]
+    x = pointer[0] + 0.0
+    for _ in range(500):
+        x = x + 1.0
+    x.get()
+    gc.collect()
+    (x + 1).block  # noqa: B018 carries what was freed
+    (x + 1).block  # noqa: B018
+    held = sum(len(session) for session in bob.store._sessions.values())
+    assert held < 20
+
+
+def test_a_closed_link_frees_what_its_session_held(grid: Grid) -> None:
+    bob = grid.launch("bob")
+    owner = grid.owner_of(bob)
+    kept = (owner.publish("a", A).pointers[0] + 1).block
+    assert bob.store._sessions
+    dropped = threading.Event()
+    drop = bob.store.drop
+
+    def noted(prefix: bytes) -> None:
+        drop(prefix)
+        dropped.set()
+
+    bob.store.drop = noted  # type: ignore[method-assign]
+    grid.hang_up(owner)
+    assert dropped.wait(10)
+    assert not bob.store._sessions
+    with pytest.raises(ObjectGoneError):
+        kept.get()
+
+
+def test_operands_of_two_domains_do_not_meet(grid: Grid, a: TensorPointer) -> None:
+    other = grid.owner_of(grid.launch("ucsf")).publish("c", A).pointers[0]
+    with pytest.raises(ForeignPointerError, match="ucsf"):
+        a + other
+
+
+def test_quotas_are_told_with_their_numbers(
+    make_grid: Callable[[Limits], Grid],
+) -> None:
+    grid = make_grid(Limits(session_objects=5, session_bytes=1000))
+    owner = grid.owner_of(grid.launch("bob"))
+    a = owner.publish("a", A).pointers[0]
+    with pytest.raises(QuotaExceededError, match="1,000"):
+        (a[:, :, None, None] + np.zeros((10, 10))).get()
+    kept = [a[0] for _ in range(5)]
+    with pytest.raises(QuotaExceededError, match="objects"):
+        (a[1]).block  # noqa: B018
+    del kept
+
+
+def test_an_error_surfaces_where_it_is_asked_for_and_names_the_first_cause(
+    make_grid: Callable[[Limits], Grid],
+) -> None:
+    grid = make_grid(Limits(session_bytes=200))
+    a = grid.owner_of(grid.launch("bob")).publish("a", A).pointers[0]
+    failed = a[None] + np.zeros((3, 4, 3))
+    chain = failed.sum() + 1
+    for _ in range(2):
+        with pytest.raises(QuotaExceededError, match="288"):
+            chain.block  # noqa: B018
+        with pytest.raises(QuotaExceededError, match="288"):
+            chain.get()
+    assert a.sum().get() == A.sum()
+
+
+def test_what_is_too_large_for_a_message_is_refused_before_it_is_sent(
+    make_grid: Callable[[Limits], Grid],
+) -> None:
+    grid = make_grid(Limits(frame=1 << 20, guest_frame=1 << 20))
+    owner = grid.owner_of(grid.launch("bob"))
+    with pytest.raises(TooLargeError, match="524,288"):
+        owner.publish("big", np.zeros(1 << 20))
+    row = owner.publish("row", np.zeros(3)).pointers[0]
+    with pytest.raises(TooLargeError):
+        row[0] + np.zeros(1 << 20)
+    wide = row[0] + np.zeros(60_000)
+    assert wide.get().shape == (60_000,)
+    with pytest.raises(TooLargeError):
+        (wide[None] + np.zeros((3, 1))).get()
