@@ -1,0 +1,1 @@
+"""What users would write without p2pgrid; written once, for all benchmarks, and not slowed down."""

@@ -1,0 +1,21 @@
+"""``make demo``, as the README's reader runs it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_demo_runs_to_its_end_and_shows_the_numbers_of_the_notebook() -> None:
+    done = subprocess.run(
+        [sys.executable, "examples/demo.py"], cwd=ROOT, check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("mean weight 3.8600 kg, mean height 49.4800 cm") == 4
+    assert done.stdout.count("bytes of data moved by the refused get: 0") == 4
+    assert "no process is left" in done.stdout

@@ -1,0 +1,53 @@
+"""Every snippet of the README and the docs runs, in order, in a home of its own."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(240)]
+
+ROOT = Path(__file__).parents[2]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PAGES = sorted(
+    page
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md"))
+    if FENCE.search(page.read_text())
+)
+TARGETS = {"make demo", "make test"}
+"""Commands that are tested by being what CI and ``test_demo`` run."""
+
+
+def run(command: list[str], home: Path) -> None:
+    environment = {
+        **os.environ,
+        "P2PGRID_HOME": str(home),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+    done = subprocess.run(
+        command, cwd=home, env=environment, check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_snippets_of_a_page_run(page: Path, tmp_path: Path) -> None:
+    fences = FENCE.findall(page.read_text())
+    assert {kind for kind, _ in fences} <= {"python", "sh", "bash", "text", "toml", "yaml"}
+    for kind, text in fences:
+        if kind == "bash":
+            assert set(text.split("\n")) - {""} <= TARGETS
+        if kind == "sh":
+            run(["bash", "-e", "-c", text], tmp_path)
+    python = "\n".join(text for kind, text in fences if kind == "python")
+    if python:
+        run([sys.executable, "-c", python], tmp_path)
+
+
+def test_every_page_that_is_linked_exists() -> None:
+    for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
