@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from actors.record_book import RecordBook
-from p2pgrid.errors import P2PGridError
+from p2pgrid.errors import P2PGridError, UnavailableError
 from p2pgrid.net.peer import Peer
 from p2pgrid.net.streams import peer_id_in
 from p2pgrid.protocol.messages import Join
@@ -38,13 +38,16 @@ class Announcer:
         self._next_sequence = next_sequence
         self._wanted = asyncio.Event()
         self._done = asyncio.Condition()
+        self._begun = self._ended = 0
 
     async def run(self) -> None:
         """Announces when asked to, and before records expire; sooner after a failure."""
         while True:
             self._wanted.clear()
+            self._begun += 1
             complete = await self._announce()
             async with self._done:
+                self._ended = self._begun
                 self._done.notify_all()
             try:
                 wait_s = RENEW_S if complete else RETRY_S
@@ -57,17 +60,21 @@ class Announcer:
         self._book.renew(sequence=await self._next_sequence(time.time_ns() // 1_000_000))
 
     async def promptly(self) -> None:
-        """Asks for an announcement and waits a moment for it."""
+        """Asks for an announcement of what is known now, and waits a moment for it."""
         async with self._done:
+            needed = self._begun + 1  # the round under way may have signed its records before
             self._wanted.set()
             try:
-                await asyncio.wait_for(self._done.wait(), PROMPT_S)
+                await asyncio.wait_for(self._done.wait_for(lambda: self._ended >= needed), PROMPT_S)
             except TimeoutError:
                 log.warning("announcing takes long; it goes on in the background")
 
     async def _announce(self) -> bool:
         """One round; True when everybody was told."""
-        await self.renew()
+        try:
+            await self.renew()
+        except UnavailableError:
+            return False
         work = [self._tried("network", self._join, address) for address in self._networks]
         return all(await asyncio.gather(self._tried("DHT", self._tell_dht), *work))
 

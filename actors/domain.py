@@ -127,7 +127,8 @@ class Domain:
 
     async def _list_accounts(self, session: LinkSession, _: ListAccounts, __: object) -> Answer:
         require_owner(session.account, action="listing users", domain=self.name)
-        return Answer(Accounts(tuple(self._accounts.values())))
+        accounts = sorted(self._accounts.values(), key=lambda account: account.name)
+        return Answer(Accounts(tuple(accounts)))
 
     async def _list_datasets(self, _: LinkSession, message: ListDatasets, __: object) -> Answer:
         return Answer(fitting(self._book.dataset_records(message.tags)))

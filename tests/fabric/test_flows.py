@@ -145,7 +145,7 @@ def test_only_owners_publish_and_see_users(grid: Grid) -> None:
         ana.users.list()
     with pytest.raises(PermissionDeniedError):
         ana.users.add("eve", "00" * 32)
-    assert [account.name for account in owner.users.list()] == ["owner", "ana"]
+    assert [account.name for account in owner.users.list()] == ["ana", "owner"]
 
 
 def test_a_name_is_published_and_enrolled_once(grid: Grid) -> None:
@@ -192,7 +192,7 @@ def test_a_refused_get_is_in_the_audit_log_without_a_value(grid: Grid) -> None:
 
 def test_published_arrays_come_back_as_they_were(grid: Grid) -> None:
     owner = grid.owner_of(grid.launch("bob"))
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "empty": np.zeros((0, 3), np.float32),
         "scalar": np.array(7, np.int8),
         "strided": np.arange(12)[::3],

@@ -1,0 +1,172 @@
+"""Networks that lie, parts that fail half-way: what the other side sees and what is kept."""
+
+import logging
+import sqlite3
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from actors.ports import DatasetEntry
+from actors.state import State
+from p2pgrid.client.peers import KnownPeers
+from p2pgrid.errors import (
+    ConfigError,
+    ExpiredRecordError,
+    ForgedRecordError,
+    InternalError,
+    NetworkUnreachableError,
+    P2PGridError,
+    RecordError,
+)
+from p2pgrid.protocol.records import SignedRecord, sign
+from tests.fabric.conftest import FabricNode, Grid, network_at
+
+SECRET = 1234.5678
+
+
+@pytest.fixture
+def network(grid: Grid) -> FabricNode:
+    return grid.launch("city-health", "network")
+
+
+@pytest.fixture
+def bob(grid: Grid, network: FabricNode) -> FabricNode:
+    node = grid.launch("bob", networks=(network.address,))
+    grid.owner_of(node).publish("d", [SECRET], tags=("#t",), announce=True)
+    return node
+
+
+def answering(network: FabricNode, records: Sequence[bytes]) -> None:
+    """Makes the network answer every search with these records."""
+    network.registry.search = lambda _: tuple(records)  # type: ignore[method-assign]
+
+
+@pytest.mark.usefixtures("bob")
+def test_a_network_cannot_invent_or_change_a_dataset(grid: Grid, network: FabricNode) -> None:
+    true = network.registry.search(["t"])[0]
+    signed = SignedRecord.decode(true)
+    changed = SignedRecord(
+        signed.payload.replace(b"bob", b"eve"), signed.public_key, signed.signature
+    )
+    someone = network_at(grid.client("someone"), network.address)
+    for lie in (changed.encode(), true[:-1] + bytes([true[-1] ^ 1]), b"", b"\xc1"):
+        answering(network, [true, lie])
+        with pytest.raises((RecordError, P2PGridError)):
+            someone.search("#t")
+    answering(network, [true])
+    assert len(someone.search("#t").datasets) == 1
+
+
+@pytest.mark.usefixtures("bob")
+def test_a_network_cannot_bring_back_what_has_expired(grid: Grid, network: FabricNode) -> None:
+    body = SignedRecord.decode(network.registry.search(["t"])[0]).body()
+    old = sign(type(body)(**{**_fields(body), "expires": 1}), signing_key=b"\1" * 32)
+    answering(network, [old.encode()])
+    with pytest.raises(ExpiredRecordError):
+        network_at(grid.client("someone"), network.address).search("#t")
+
+
+def test_a_domain_cannot_list_somebody_elses_dataset(
+    network: FabricNode, bob: FabricNode, grid: Grid
+) -> None:
+    stolen = network.registry.search(["t"])
+    eve = grid.launch("eve")
+    node_record = eve.node._book.node_record()
+    with pytest.raises(ForgedRecordError):
+        network.registry.join(eve.node.peer_id, node_record, stolen)
+    with pytest.raises(ForgedRecordError):
+        network.registry.join(bob.node.peer_id, node_record, ())
+    assert network.registry.search(["t"]) == stolen
+
+
+def test_an_older_listing_does_not_replace_a_newer_one(
+    network: FabricNode, bob: FabricNode
+) -> None:
+    old = bob.node._book.node_record()
+    bob.node._run(bob.node._announcer.promptly())
+    with pytest.raises(RecordError, match="newer"):
+        network.registry.join(bob.node.peer_id, old, ())
+    assert len(network.registry.search(["t"])) == 1
+
+
+def test_a_forged_record_on_the_dht_is_not_followed(grid: Grid, bob: FabricNode) -> None:
+    someone = grid.client("someone")
+    someone.connect(bob.address)
+    forged = bytearray(grid.memory.hub.records[bob.node.peer_id])
+    forged[-1] ^= 1
+    grid.memory.hub.records[bob.node.peer_id] = bytes(forged)
+    with pytest.raises(ForgedRecordError):
+        someone.search("#t")
+
+
+def test_a_search_of_the_dht_without_a_known_peer_says_so(grid: Grid) -> None:
+    with pytest.raises(NetworkUnreachableError, match="0 known"):
+        grid.client("newcomer").search("#t")
+
+
+def test_a_domain_that_is_down_is_missing_and_the_result_is_marked(
+    grid: Grid, bob: FabricNode, network: FabricNode
+) -> None:
+    ucsf = grid.launch("ucsf", networks=(network.address,))
+    grid.owner_of(ucsf).publish("e", [1.0], tags=("#t",), announce=True)
+    someone = grid.client("someone")
+    someone.connect(network.address)
+    assert len(someone.search("#t")) == 2
+    bob.stop()
+    try:
+        found = someone.search("#t")
+        assert list(found) == ["ucsf"]
+        assert found.partial
+    finally:
+        bob.start()
+
+
+def test_a_publish_that_fails_half_way_is_absent_and_can_be_repeated(
+    grid: Grid, bob: FabricNode, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    owner = grid.owner_of(bob)
+
+    def full(_: State, entry: DatasetEntry) -> None:
+        raise sqlite3.OperationalError(f"disk full while listing {entry.name}")
+
+    with monkeypatch.context() as patch, caplog.at_level(logging.ERROR):
+        patch.setattr(State, "add_dataset", full)
+        with pytest.raises(InternalError) as refused:
+            owner.publish("half", [SECRET])
+    assert "disk full" not in str(refused.value)
+    assert refused.value.reference in {r.__dict__["reference"] for r in caplog.records}
+    assert [dataset.name for dataset in owner.datasets] == ["d"]
+    bob.stop()
+    bob.start()
+    owner = grid.owner_of(bob)
+    assert [dataset.name for dataset in owner.datasets] == ["d"]
+    assert owner.publish("half", [2.0]).pointers[0].get().tolist() == [2.0]
+
+
+def test_no_value_is_in_any_text_that_somebody_else_may_see(
+    grid: Grid, bob: FabricNode, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    eve = grid.user(grid.owner_of(bob), "eve")
+    pointer = eve.datasets[0].pointers[0]
+    texts = [repr(pointer), str(pointer), repr(pointer * 2), repr(eve.datasets[0])]
+    for attempt in (pointer.get, (pointer / 0).get, (pointer + np.nan).get):
+        with pytest.raises(P2PGridError) as refused:
+            attempt()
+        texts.append(str(refused.value))
+    texts += [record.getMessage() + str(record.__dict__) for record in caplog.records]
+    texts += [" ".join(event) for event in bob.state.audit_log()]
+    assert not [text for text in texts if "1234" in text or "5678" in text]
+
+
+def test_a_damaged_list_of_known_peers_is_told_not_overwritten(grid: Grid) -> None:
+    path = grid.home / "peers.json"
+    path.write_text("{")
+    with pytest.raises(ConfigError, match=r"peers\.json"):
+        KnownPeers(path).all()
+    assert path.read_text() == "{"
+
+
+def _fields(body: object) -> dict[str, object]:
+    return {name: getattr(body, name) for name in body.__struct_fields__}  # type: ignore[attr-defined]
