@@ -3,7 +3,6 @@
 import atexit
 import secrets
 import threading
-import time
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -13,10 +12,10 @@ from p2pgrid.client.datasets import DatasetPointer, SearchResults
 from p2pgrid.client.domain import DomainClient
 from p2pgrid.client.network import NetworkClient
 from p2pgrid.client.peers import KnownPeers
+from p2pgrid.client.records import read_dataset, read_node
 from p2pgrid.client.wallet import Wallet, passphrase_from_environment
 from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing, default_home
 from p2pgrid.errors import (
-    ForgedRecordError,
     NetworkError,
     NetworkUnreachableError,
     RemoteProtocolError,
@@ -26,8 +25,8 @@ from p2pgrid.ids import PeerId
 from p2pgrid.net.link import Inbound
 from p2pgrid.net.peer import Peer, libp2p_peer
 from p2pgrid.net.streams import peer_id_in
-from p2pgrid.protocol.messages import MAX_RECORD_BYTES, Begin, Challenge
-from p2pgrid.protocol.records import DatasetRecord, NodeRecord, verify
+from p2pgrid.protocol.messages import Begin, Challenge, Found
+from p2pgrid.protocol.records import NodeRecord
 
 
 class Client:
@@ -85,11 +84,11 @@ class Client:
         """
         peer_id = peer_id_in(address)
         challenge = ask(self.peer.link_to(peer_id, (address,)), Begin(), Challenge)
-        record = self._node_record(challenge.record, peer_id)
+        record = read_node(challenge.record, peer_id)
         self._remember(peer_id, record)
         if record.kind == "domain":
             return self.domain(peer_id, record.name, record.addresses or (address,))
-        return NetworkClient(self, peer_id=peer_id, record=record)
+        return NetworkClient(self.peer, peer_id=peer_id, record=record, read=self.read_found)
 
     def domain(self, peer_id: PeerId, name: str, addresses: Sequence[str]) -> DomainClient:
         """The one client of a domain in this program; nothing is sent yet."""
@@ -101,7 +100,6 @@ class Client:
                 peer_id=peer_id,
                 name=name,
                 addresses=addresses,
-                verify=self.dataset_record,
                 limits=self._limits,
                 timing=self._timing,
             )
@@ -128,28 +126,15 @@ class Client:
                 partial = True
         return SearchResults(datasets, partial=partial)
 
-    def dataset_record(self, record: bytes, peer_id: PeerId) -> DatasetRecord:
-        """A dataset's verified record.
-
-        Raises:
-            RecordError: it is forged, expired, oversized, or no dataset's.
-        """
-        body, _ = verify(record, now=time.time(), expect_peer=peer_id, max_bytes=MAX_RECORD_BYTES)
-        if not isinstance(body, DatasetRecord):
-            raise ForgedRecordError("a node's record was given for a dataset's")
-        return body
-
-    def found(self, records: Sequence[bytes], *, partial: bool) -> SearchResults:
+    def read_found(self, found: Found) -> SearchResults:
         """Results from records that a network gave: each is believed by its signature only."""
         datasets = []
-        for record in records:
-            body, peer_id = verify(record, now=time.time(), max_bytes=MAX_RECORD_BYTES)
-            if not isinstance(body, DatasetRecord):
-                raise ForgedRecordError("a network gave a node's record for a dataset's")
+        for record in found.records:
+            body, peer_id = read_dataset(record)
             domain = self.domain(peer_id, body.domain, body.addresses)
             self._known.remember(peer_id, name=body.domain, kind="domain", addresses=body.addresses)
             datasets.append(DatasetPointer(domain, body))
-        return SearchResults(datasets, partial=partial)
+        return SearchResults(datasets, partial=found.partial)
 
     def close(self) -> None:
         """Ends all links; pointers of this client are of no use afterwards."""
@@ -168,12 +153,6 @@ class Client:
             raise NetworkUnreachableError(
                 peer="of the DHT", addresses=len(addresses), reason="no known peer answered"
             )
-
-    def _node_record(self, record: bytes, peer_id: PeerId) -> NodeRecord:
-        body, _ = verify(record, now=time.time(), expect_peer=peer_id, max_bytes=MAX_RECORD_BYTES)
-        if not isinstance(body, NodeRecord):
-            raise ForgedRecordError("a dataset's record was given for a node's")
-        return body
 
 
 @cache

@@ -1,26 +1,22 @@
 """Datasets as a scientist sees them: public metadata, and a pointer per tensor."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
+from p2pgrid.client.home import Home
+from p2pgrid.client.pointer import TensorPointer
 from p2pgrid.errors import SchemaError
 from p2pgrid.ids import ObjectId, short
 from p2pgrid.protocol.arrays import dtype_named
 from p2pgrid.protocol.operations import ArrayMeta
 from p2pgrid.protocol.records import DatasetRecord, TensorInfo
 
-if TYPE_CHECKING:
-    from p2pgrid.client.domain import DomainClient
-
-from p2pgrid.client.pointer import TensorPointer
-
 
 class DatasetPointer(Mapping[str, TensorPointer]):
     """A dataset of a domain: a mapping from the names of its tensors to pointers."""
 
-    def __init__(self, domain: "DomainClient", record: DatasetRecord) -> None:
+    def __init__(self, domain: Home, record: DatasetRecord) -> None:
         self.domain = domain
         self._record = record
 

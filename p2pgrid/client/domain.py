@@ -1,13 +1,14 @@
 """A domain, as a scientist or its owner sees it through the network."""
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from numpy.typing import ArrayLike
 
 from p2pgrid.client.calls import ask
 from p2pgrid.client.datasets import DatasetPointer, require_names
 from p2pgrid.client.login import Logins
+from p2pgrid.client.records import read_dataset
 from p2pgrid.client.session import Session
 from p2pgrid.client.users import Users
 from p2pgrid.client.wallet import Wallet
@@ -24,9 +25,6 @@ from p2pgrid.net.link import Link
 from p2pgrid.net.peer import Peer
 from p2pgrid.protocol.arrays import Array, as_array, header_of, raw_bytes
 from p2pgrid.protocol.messages import Found, ListDatasets, NewTensor, Publish, Published
-from p2pgrid.protocol.records import DatasetRecord
-
-Verify = Callable[[bytes, PeerId], DatasetRecord]
 
 
 class DomainClient:
@@ -44,7 +42,6 @@ class DomainClient:
         peer_id: PeerId,
         name: str,
         addresses: Sequence[str],
-        verify: Verify,
         limits: Limits,
         timing: Timing,
     ) -> None:
@@ -54,7 +51,6 @@ class DomainClient:
         self.literal_limit = limits.frame // 2
         self._peer = peer
         self._addresses = tuple(addresses)
-        self._verify = verify
         self._logins = Logins(
             peer_id, wallet, link=self.link, own_id=peer.peer_id, soon=peer.soon, timing=timing
         )
@@ -85,9 +81,7 @@ class DomainClient:
     def search(self, *tags: str) -> tuple[DatasetPointer, ...]:
         """The datasets that have all these tags, straight from the domain."""
         found = ask(self.link(), ListDatasets(tags=tags), Found)
-        return tuple(
-            DatasetPointer(self, self._verify(record, self.peer_id)) for record in found.records
-        )
+        return tuple(self._dataset(record) for record in found.records)
 
     def publish(
         self,
@@ -133,7 +127,7 @@ class DomainClient:
         buffers = [raw_bytes(array) for array in named.values()]
         self.login()
         published = ask(self.link(), message, Published, buffers)
-        return DatasetPointer(self, self._verify(published.record, self.peer_id))
+        return self._dataset(published.record)
 
     def link(self) -> Link:
         """The open link to the domain; dials when there is none.
@@ -168,3 +162,7 @@ class DomainClient:
         except NoKeyError as error:
             raise GetNotPermittedError(object_id=short(object_id), domain=self.name) from error
         return live.get(object_id, account=account)
+
+    def _dataset(self, record: bytes) -> DatasetPointer:
+        body, _ = read_dataset(record, self.peer_id)
+        return DatasetPointer(self, body)

@@ -1,6 +1,6 @@
 """A network, as a scientist sees it: a registry whose answers are checked, not trusted."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from typing_extensions import override
 
@@ -9,20 +9,20 @@ from p2pgrid.client.datasets import SearchResults
 from p2pgrid.errors import NetworkUnreachableError, PeerUnreachableError
 from p2pgrid.ids import PeerId
 from p2pgrid.net.link import Link
+from p2pgrid.net.peer import Peer
 from p2pgrid.protocol.messages import Found, Search
 from p2pgrid.protocol.records import NodeRecord
 
-if TYPE_CHECKING:
-    from p2pgrid.client.connect import Client
+Read = Callable[[Found], SearchResults]
 
 
 class NetworkClient:
     """A network. It can leave things out of its answers, but it cannot make them up."""
 
-    def __init__(self, client: "Client", *, peer_id: PeerId, record: NodeRecord) -> None:
+    def __init__(self, peer: Peer, *, peer_id: PeerId, record: NodeRecord, read: Read) -> None:
         self.peer_id = peer_id
         self.name = record.name
-        self._client = client
+        self._peer, self._read = peer, read
         self._addresses = record.addresses
 
     def search(self, *tags: str) -> SearchResults:
@@ -32,8 +32,7 @@ class NetworkClient:
             NetworkUnreachableError: the network does not answer.
             RecordError: it gave a record that is not signed by the domain that it names.
         """
-        found = ask(self._link(), Search(tags=tags), Found)
-        return self._client.found(found.records, partial=found.partial)
+        return self._read(ask(self._link(), Search(tags=tags), Found))
 
     @override
     def __repr__(self) -> str:
@@ -41,7 +40,7 @@ class NetworkClient:
 
     def _link(self) -> Link:
         try:
-            return self._client.peer.link_to(self.peer_id, self._addresses)
+            return self._peer.link_to(self.peer_id, self._addresses)
         except PeerUnreachableError as error:
             raise NetworkUnreachableError(
                 peer=self.name, addresses=len(self._addresses), reason="see the cause"

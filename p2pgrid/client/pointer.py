@@ -8,22 +8,20 @@ they never change the data of the owner.
 
 from collections.abc import Iterator
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from typing_extensions import override
 
+from p2pgrid.client.home import Home
+from p2pgrid.client.session import Batch, Input, Session
 from p2pgrid.errors import ForeignPointerError, UnsupportedRemoteOpError
 from p2pgrid.ids import ObjectId, PeerId, short
 from p2pgrid.protocol import shapes
 from p2pgrid.protocol.arrays import Array, as_array
 from p2pgrid.protocol.messages import Param, Slice
 from p2pgrid.protocol.operations import ArrayMeta, Dtype, Operand, Params, infer
-
-if TYPE_CHECKING:
-    from p2pgrid.client.domain import DomainClient
-    from p2pgrid.client.session import Batch, Input, Session
 
 IndexItem = int | slice | EllipsisType | None
 Index = IndexItem | tuple[IndexItem, ...]
@@ -41,7 +39,7 @@ class TensorPointer:
     __slots__ = ("_batch", "_domain", "_id", "_meta", "_session", "dataset", "description", "tags")
     __array_ufunc__ = None  # numpy then lets our reflected methods answer
 
-    def __init__(self, domain: "DomainClient", object_id: ObjectId, meta: ArrayMeta) -> None:
+    def __init__(self, domain: Home, object_id: ObjectId, meta: ArrayMeta) -> None:
         self._domain = domain
         self._id = object_id
         self._meta = meta

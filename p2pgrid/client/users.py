@@ -1,20 +1,16 @@
 """The users of a domain, for its owner."""
 
-from typing import TYPE_CHECKING
-
 from p2pgrid.client.calls import ask
+from p2pgrid.client.home import Home
 from p2pgrid.errors import SchemaError
 from p2pgrid.ids import PUBLIC_KEY_BYTES
 from p2pgrid.protocol.messages import Account, Accounts, Done, Enrol, ListAccounts, Role
-
-if TYPE_CHECKING:
-    from p2pgrid.client.domain import DomainClient
 
 
 class Users:
     """Accounts: a name, a public key, a role."""
 
-    def __init__(self, domain: "DomainClient") -> None:
+    def __init__(self, domain: Home) -> None:
         self._domain = domain
 
     def add(self, name: str, public_key: str, *, role: Role = "scientist") -> None:

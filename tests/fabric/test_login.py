@@ -101,7 +101,7 @@ def test_a_statement_is_good_for_one_link_one_node_and_a_minute(
         {"now": time.time() + 3600},
     ):
         with pytest.raises(AuthenticationError) as refused:
-            first.login(owner_key, **wrong)  # type: ignore[arg-type]
+            first.login(owner_key, **wrong)
         texts.add(str(refused.value))
     with pytest.raises(AuthenticationError) as unknown:
         first.login(Wallet(grid.home / "eve.json").new(bob.node.peer_id, "eve"))
