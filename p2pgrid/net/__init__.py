@@ -8,5 +8,5 @@ Main path, in the order in which a reader opens the files:
 - ``transport``: the seam below a link; ``streams`` (libp2p) and ``memory`` (faults on demand)
   stand behind it and pass one suite of tests.
 - ``host``: the libp2p host, with only what we want switched on.
-- ``dht``: signed records on libp2p's Kademlia.
+- ``dht``: signed records on libp2p's Kademlia; ``kademlia`` asks, ``kad_server`` answers.
 """

@@ -263,7 +263,8 @@ class Dht:
         _LOG.info("stored", extra={"stored": len(stored), "asked": len(near)})
 
     async def _republish(self) -> None:
-        for key, record in list(self._records.items()):
+        for key in tuple(self._records):
+            record = self._records[key]
             try:
                 await self._store(key, Found(check(key, record.encode(), now=self._now()), record))
             except ExpiredRecordError:

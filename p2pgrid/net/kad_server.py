@@ -101,9 +101,7 @@ class KadServer(KadDHT):  # type: ignore[misc]
         super().__init__(
             host,
             DHTMode.SERVER if serve else DHTMode.CLIENT,
-            validator=NamespacedValidator(
-                {DHT_NAMESPACE: RecordValidator(now)}, strict_validation=True
-            ),
+            validator=NamespacedValidator({DHT_NAMESPACE: RecordValidator(now)}),
             validator_changed=True,  # or it would also store ipns and public key records
             strict_validation=True,
         )
