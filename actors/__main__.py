@@ -11,10 +11,21 @@ from pathlib import Path
 import msgspec
 
 from actors.deploy import node_status, start_node, stop_node
-from actors.layout import NodeDirectory, NodeSettings, NodeStatus
+from actors.layout import NodeDirectory, NodeStatus, settings_from
 from p2pgrid.errors import P2PGridError
 
 FAILED = 1
+COMMANDS = {
+    "init": "JSON of actors.layout.NodeSettings",
+    "set": "JSON of the settings to change",
+    "own": "public key of the owner, 64 hex characters",
+    "join": "multiaddr of a network",
+    "show": None,
+    "start": None,
+    "stop": None,
+    "status": None,
+}
+"""The commands, with the help of the one argument that some have."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,29 +44,28 @@ def _tell(answer: object, status: int) -> int:
 
 
 def _run(asked: argparse.Namespace, directory: NodeDirectory) -> NodeStatus:
+    steps = {"start": start_node, "stop": stop_node, "status": node_status}
+    if asked.command in steps:
+        return steps[asked.command](directory)
     if asked.command == "init":
-        directory.create(msgspec.json.decode(asked.settings, type=NodeSettings))
+        directory.create(settings_from(msgspec.json.decode(asked.argument)))
+    if asked.command == "set":
+        directory.change(msgspec.json.decode(asked.argument))
     if asked.command == "own":
-        directory.set_owner(asked.key)
-    if asked.command in {"init", "own", "show"}:
-        return directory.status()
-    if asked.command == "start":
-        return start_node(directory)
-    if asked.command == "stop":
-        return stop_node(directory)
-    return node_status(directory)
+        directory.set_owner(asked.argument)
+    if asked.command == "join":
+        directory.join(asked.argument)
+    return directory.status()
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m actors", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("init", "own", "show", "start", "stop", "status"):
+    for name, argument in COMMANDS.items():
         command = commands.add_parser(name)
         command.add_argument("directory", type=Path)
-        if name == "init":
-            command.add_argument("settings", help="JSON of actors.layout.NodeSettings")
-        if name == "own":
-            command.add_argument("key", help="public key of the owner, 64 hex characters")
+        if argument is not None:
+            command.add_argument("argument", help=argument)
     return parser
 
 

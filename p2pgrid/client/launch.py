@@ -2,6 +2,7 @@
 
 A node is a Ray cluster of its own, and a program can be the driver of one Ray cluster only; so
 every step runs as a short-lived process (``python -m actors``) that leaves the node behind.
+What loads libp2p is imported where it is needed, so that the command line is quick.
 """
 
 import importlib.util
@@ -9,18 +10,20 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 from typing_extensions import override
 
-from p2pgrid.client.connect import Client, default_client
-from p2pgrid.client.domain import DomainClient
-from p2pgrid.client.network import NetworkClient
 from p2pgrid.client.ports import free_port
+from p2pgrid.client.wallet import Wallet
 from p2pgrid.errors import MissingExtraError, NodeError, P2PGridError
 from p2pgrid.ids import PeerId
-from p2pgrid.net.streams import peer_id_in
+
+if TYPE_CHECKING:
+    from p2pgrid.client.connect import Client
+    from p2pgrid.client.domain import DomainClient
+    from p2pgrid.client.network import NetworkClient
 
 Kind = Literal["domain", "network"]
 OWNER = "owner"
@@ -30,7 +33,7 @@ COMMAND_S = 180.0
 class Node:
     """A node on this machine that we may start and stop."""
 
-    def __init__(self, status: Mapping[str, Any], client: Client) -> None:
+    def __init__(self, status: Mapping[str, Any], client: "Client") -> None:
         self.name = str(status["name"])
         self.kind: Kind = status["kind"]
         self.peer_id = PeerId(status["peer_id"])
@@ -44,8 +47,10 @@ class Node:
         """What others give to ``connect``."""
         return self.addresses[0]
 
-    def connect(self) -> DomainClient | NetworkClient:
+    def connect(self) -> "DomainClient | NetworkClient":
         """A client of the node; for a domain logged in as its owner."""
+        from p2pgrid.client.domain import DomainClient  # noqa: PLC0415
+
         client = self._client.connect(self.address)
         return client.login(OWNER) if isinstance(client, DomainClient) else client
 
@@ -63,7 +68,7 @@ def launch(
     kind: Kind = "domain",
     *,
     directory: Path | None = None,
-    client: Client | None = None,
+    client: "Client | None" = None,
     **settings: Any,
 ) -> Node:
     """Starts a node on this machine, making it first when it does not exist.
@@ -81,9 +86,9 @@ def launch(
         MissingExtraError: the ``node`` extra is not installed.
         PortInUseError, InsecureListenerError, NodeError: it did not start.
     """
-    client = client or default_client()
+    client = client or _default_client()
     place = directory or client.home / "nodes" / name
-    make_node(place, name=name, kind=kind, client=client, settings=settings)
+    make_node(place, name=name, kind=kind, wallet=client.wallet, settings=settings)
     return start(place, client=client)
 
 
@@ -92,13 +97,13 @@ def make_node(
     *,
     name: str,
     kind: Kind,
-    client: Client,
+    wallet: Wallet,
     settings: Mapping[str, Any],
     owner_key: str | None = None,
 ) -> None:
     """Makes a node's directory and identity, and names its owner; what exists is left as it is.
 
-    Without an ``owner_key`` the owner's key is made in the client's wallet; an empty one leaves
+    Without an ``owner_key`` the owner's key is made in the wallet; an empty one leaves
     the domain without an owner, until the next call names one.
 
     Raises:
@@ -111,7 +116,7 @@ def make_node(
         run_actors("init", directory, msgspec.json.encode(chosen).decode())
     if kind == "domain" and owner_key != "" and not (directory / "owner.pub").exists():
         peer_id = PeerId(run_actors("show", directory)["peer_id"])
-        run_actors("own", directory, owner_key or _owner_key(client, peer_id, name))
+        run_actors("own", directory, owner_key or _new_owner(wallet, peer_id, name))
 
 
 def is_made(directory: Path) -> bool:
@@ -138,23 +143,30 @@ def join_network(directory: Path, address: str) -> dict[str, Any]:
         AddressError: the address cannot be read.
         NodeNotFoundError: no node was made in this directory.
     """
-    peer_id_in(address)
+    _check_addresses({"networks": (address,)})
     return run_actors("join", directory, address)
 
 
 def _check_addresses(settings: Mapping[str, Any]) -> None:
     for address in (*settings.get("networks", ()), *settings.get("bootstrap", ())):
+        from p2pgrid.net.streams import peer_id_in  # noqa: PLC0415
+
         peer_id_in(address)
 
 
-def _owner_key(client: Client, peer_id: PeerId, name: str) -> str:
-    client.wallet.new(peer_id, OWNER, name=name)
-    return client.wallet.public_key(peer_id, OWNER)
+def _new_owner(wallet: Wallet, peer_id: PeerId, name: str) -> str:
+    return wallet.new(peer_id, OWNER, name=name).public_key
 
 
-def start(directory: Path, *, client: Client | None = None) -> Node:
+def start(directory: Path, *, client: "Client | None" = None) -> Node:
     """Starts an existing node; one that runs is left as it is."""
-    return Node(run_actors("start", directory), client or default_client())
+    return Node(run_actors("start", directory), client or _default_client())
+
+
+def _default_client() -> "Client":
+    from p2pgrid.client.connect import default_client  # noqa: PLC0415
+
+    return default_client()
 
 
 def stop(directory: Path) -> None:

@@ -4,9 +4,12 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from p2pgrid import stop
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(240)]
 
@@ -33,18 +36,26 @@ def run(command: list[str], home: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """A ``$P2PGRID_HOME`` whose nodes are stopped at the end, also when a snippet failed."""
+    yield tmp_path
+    for node in (tmp_path / "nodes").glob("*"):
+        stop(node)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_snippets_of_a_page_run(page: Path, tmp_path: Path) -> None:
+def test_the_snippets_of_a_page_run(page: Path, home: Path) -> None:
     fences = FENCE.findall(page.read_text())
     assert {kind for kind, _ in fences} <= {"python", "sh", "bash", "text", "toml", "yaml"}
     for kind, text in fences:
         if kind == "bash":
             assert set(text.split("\n")) - {""} <= TARGETS
         if kind == "sh":
-            run(["bash", "-e", "-c", text], tmp_path)
+            run(["bash", "-e", "-c", text], home)
     python = "\n".join(text for kind, text in fences if kind == "python")
     if python:
-        run([sys.executable, "-c", python], tmp_path)
+        run([sys.executable, "-c", python], home)
 
 
 def test_every_page_that_is_linked_exists() -> None:

@@ -1,0 +1,45 @@
+"""``p2pgrid network``: the node that lists the datasets of domains."""
+
+from typing import Annotated
+
+import typer
+
+from p2pgrid.cli import nodes
+from p2pgrid.cli.output import Format, FormatOption, show_record
+from p2pgrid.client import launch
+
+app = typer.Typer(help="A network: a node where domains list their datasets.", no_args_is_help=True)
+
+
+@app.command()
+def init(
+    name: nodes.NewName,
+    directory: nodes.DirectoryOption = None,
+    *,
+    host: nodes.HostOption = None,
+    port: nodes.PortOption = None,
+    bootstrap: nodes.BootstrapOption = None,
+    output: FormatOption = Format.TABLE,
+) -> None:
+    """Make a network; it does not run yet.
+
+    One that exists keeps its key and its data; the settings that are given replace those that it
+    has at its next start.
+    """
+    settings = nodes.given(host=host, port=port, bootstrap=bootstrap)
+    nodes.make("network", name, directory, settings=settings, output=output)
+
+
+@app.command()
+def join(
+    address: Annotated[str, typer.Argument(help="Multiaddr of the network.")],
+    name: nodes.KnownName = None,
+    directory: nodes.DirectoryOption = None,
+    output: FormatOption = Format.TABLE,
+) -> None:
+    """List a domain of this machine at a network, from the domain's next start on."""
+    joined = launch.join_network(nodes.place(name, directory), address)
+    show_record(joined, output=output, note=f"joining {address} {nodes.NEXT_START}")
+
+
+nodes.add_steps(app)

@@ -1,0 +1,153 @@
+"""What commands for domains and networks share: where a node lives, and the steps of its life."""
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from p2pgrid.cli.output import Format, FormatOption, show_record
+from p2pgrid.cli.wallet import open_wallet
+from p2pgrid.client import launch
+from p2pgrid.config import default_home
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+NEXT_START = "takes effect at its next start"
+KEPT = f"exists: its key, its data and an owner are kept, what is given {NEXT_START}"
+
+
+def check_name(name: str | None) -> str | None:
+    """A name that is a directory's as well."""
+    if name is not None and not NAME.fullmatch(name):
+        raise typer.BadParameter("letters, digits, '.', '_' and '-', at most 63 of them")
+    return name
+
+
+def check_host(host: str | None) -> str | None:
+    """The text of an IPv4 address."""
+    try:
+        return host and str(ipaddress.IPv4Address(host))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def check_resources(text: str | None) -> str | None:
+    """The text of a JSON object of amounts."""
+    try:
+        msgspec.json.decode(text or "{}", type=dict[str, float])
+    except msgspec.DecodeError as error:
+        raise typer.BadParameter(f'{error}; expected JSON such as {{"scanner": 1}}') from error
+    return text
+
+
+NewName = Annotated[str, typer.Argument(callback=check_name, help="The node's name.")]
+KnownName = Annotated[
+    str | None,
+    typer.Argument(callback=check_name, help="The node in $P2PGRID_HOME/nodes/NAME."),
+]
+DirectoryOption = Annotated[
+    Path | None, typer.Option("--directory", help="Where the node keeps everything.")
+]
+HostOption = Annotated[
+    str | None,
+    typer.Option(
+        callback=check_host,
+        help="IPv4 address to listen on, which others are told as well. [default: 127.0.0.1]",
+    ),
+]
+PortOption = Annotated[
+    int | None, typer.Option(min=1, max=65535, help="TCP port to listen on. [default: a free one]")
+]
+BootstrapOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Multiaddr of a peer through which to enter the DHT. Repeatable."),
+]
+NetworksOption = Annotated[
+    list[str] | None, typer.Option("--network", help="Multiaddr of a network to join. Repeatable.")
+]
+CpusOption = Annotated[int | None, typer.Option(min=0, help="CPUs that it offers. [default: 1]")]
+GpusOption = Annotated[int | None, typer.Option(min=0, help="GPUs that it offers. [default: 0]")]
+ResourcesOption = Annotated[
+    str | None, typer.Option(callback=check_resources, help="JSON of further Ray resources.")
+]
+
+
+def place(name: str | None, directory: Path | None) -> Path:
+    """The directory of a node, from its name or its path."""
+    if directory is not None:
+        return directory
+    if name is None:
+        raise typer.BadParameter("give NAME or --directory")
+    return default_home() / "nodes" / name
+
+
+def given(**settings: object) -> dict[str, Any]:
+    """The settings that were on the command line."""
+    chosen: dict[str, Any] = {key: value for key, value in settings.items() if value is not None}
+    if "resources" in chosen:
+        chosen["resources"] = msgspec.json.decode(chosen["resources"])
+    return chosen
+
+
+def make(
+    kind: launch.Kind,
+    name: str,
+    directory: Path | None,
+    *,
+    settings: Mapping[str, Any],
+    output: Format,
+    owner_key: str | None = None,
+) -> None:
+    """Makes a node, or changes the given settings of one that exists; shows it."""
+    where = place(name, directory)
+    is_new = not launch.is_made(where)
+    if not is_new:
+        launch.change_settings(where, name=name, kind=kind, settings=settings)
+    launch.make_node(
+        where,
+        name=name,
+        kind=kind,
+        wallet=open_wallet(),
+        settings=settings,
+        owner_key=owner_key,
+    )
+    note = _made(kind, owner_key) if is_new else KEPT
+    show_record(launch.run_actors("show", where), output=output, note=note)
+
+
+def start(
+    name: KnownName = None, directory: DirectoryOption = None, output: FormatOption = Format.TABLE
+) -> None:
+    """Start a node and wait until it answers; one that runs is left as it is."""
+    show_record(launch.run_actors("start", place(name, directory)), output=output)
+
+
+def stop(
+    name: KnownName = None, directory: DirectoryOption = None, output: FormatOption = Format.TABLE
+) -> None:
+    """End all processes of a node; its data stays. Twice does no harm."""
+    show_record(launch.run_actors("stop", place(name, directory)), output=output)
+
+
+def status(
+    name: KnownName = None, directory: DirectoryOption = None, output: FormatOption = Format.TABLE
+) -> None:
+    """Show a node: who it is, whether it runs, and the addresses to give to others."""
+    show_record(launch.run_actors("status", place(name, directory)), output=output)
+
+
+def add_steps(app: typer.Typer) -> None:
+    """Gives a group the commands that are the same for every kind of node."""
+    for step in (start, stop, status):
+        app.command()(step)
+
+
+def _made(kind: str, owner_key: str | None) -> str:
+    if kind == "domain" and owner_key is None:
+        return f"made; its owner's key is in {default_home() / 'wallet.json'}"
+    if owner_key == "":
+        return "made; nobody owns it yet: name the owner by another init with --owner-key"
+    return "made"

@@ -1,0 +1,333 @@
+"""The command line on nodes that only exist in memory: what it asks, prints and exits with."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from p2pgrid import errors
+from p2pgrid.cli.main import FAILED, REFUSED, UNREACHABLE, USAGE, app, exit_code
+from p2pgrid.cli.output import Format, show_record
+from p2pgrid.client import launch
+from p2pgrid.client.wallet import Wallet
+from p2pgrid.errors import P2PGridError
+from p2pgrid.ids import peer_id_of
+
+PEER = peer_id_of(bytes(range(32)))
+ADDRESS = f"/ip4/192.0.2.7/tcp/4001/p2p/{PEER}"
+OWNER_KEY = "ab" * 32
+BY_FAMILY = [
+    (errors.GetNotPermittedError(object_id="0a", domain="d"), REFUSED),
+    (errors.AuthenticationError(domain="d"), REFUSED),
+    (errors.NoKeyError(domain="d", user=None), USAGE),
+    (errors.PortInUseError(port=4100), USAGE),
+    (errors.NodeNotFoundError(directory="/nowhere"), USAGE),
+    (errors.DomainUnreachableError(peer="d", addresses=1, reason="silence"), UNREACHABLE),
+    (errors.IdentityMismatchError("somebody else"), UNREACHABLE),
+    (errors.TooLargeError(what="array", size=2, limit=1), FAILED),
+    (errors.ObjectGoneError(object_id="0a", domain="d"), FAILED),
+    (errors.InternalError(reference="0a0b"), FAILED),
+    (PermissionError(13, "Permission denied"), FAILED),
+]
+
+
+class Actors:
+    """Answers as ``python -m actors`` would."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, ...]] = []
+        self.settings: dict[str, Any] = {}
+        self.error: Exception | None = None
+
+    def __call__(self, command: str, directory: Path, *arguments: str) -> dict[str, Any]:
+        self.asked.append((command, *arguments))
+        if self.error is not None:
+            raise self.error
+        if command == "init":
+            directory.mkdir(parents=True)
+            (directory / "node.json").touch()
+        if command in {"init", "set"}:
+            self.settings |= json.loads(arguments[0])
+        if command == "own":
+            (directory / "owner.pub").write_text(arguments[0])
+        return {
+            "name": self.settings.get("name", directory.name),
+            "kind": self.settings.get("kind", "domain"),
+            "peer_id": PEER,
+            "directory": str(directory),
+            "running": command in {"start", "status"},
+            "addresses": [ADDRESS] if command in {"start", "status"} else [],
+            "gateway_pid": 0,
+        }
+
+    @property
+    def commands(self) -> list[str]:
+        return [command for command, *_ in self.asked]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("P2PGRID_HOME", str(tmp_path))
+    monkeypatch.delenv("P2PGRID_WALLET_PASSPHRASE_FILE", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def actors(home: Path, monkeypatch: pytest.MonkeyPatch) -> Actors:
+    assert home.exists()
+    fake = Actors()
+    monkeypatch.setattr(launch, "run_actors", fake)
+    return fake
+
+
+class Answer:
+    """What a command line did."""
+
+    def __init__(self, *line: str) -> None:
+        result = CliRunner().invoke(app, line)
+        self.code, self.out, self.err = result.exit_code, result.stdout, result.stderr
+
+    @property
+    def json(self) -> Any:
+        assert self.code == 0, self.err
+        assert self.err == ""
+        return json.loads(self.out)
+
+
+def groups_and_commands() -> Iterator[tuple[str, ...]]:
+    def below(command: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+        yield path
+        if isinstance(command, TyperGroup):
+            for name, child in command.commands.items():
+                yield from below(child, (*path, name))
+
+    yield from below(get_command(app), ())
+
+
+@pytest.mark.parametrize("path", list(groups_and_commands()), ids="-".join)
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_every_command_helps(path: tuple[str, ...], option: str) -> None:
+    answer = Answer(*path, option)
+    assert answer.code == 0
+    assert "Usage:" in answer.out
+    assert len(path) < 2 or "--format" in answer.out
+
+
+def test_the_exit_codes_are_in_the_help() -> None:
+    listed = re.findall(r"^ +(\d)  (\w+)", Answer("-h").out, re.MULTILINE)
+    assert listed == [
+        ("0", "done"),
+        (str(REFUSED), "refused"),
+        (str(USAGE), "usage"),
+        (str(UNREACHABLE), "unreachable"),
+        (str(FAILED), "anything"),
+    ]
+
+
+@pytest.mark.parametrize(("error", "code"), BY_FAMILY, ids=lambda it: type(it).__name__)
+def test_an_error_is_one_line_and_a_code(actors: Actors, error: Exception, code: int) -> None:
+    actors.error = error
+    answer = Answer("domain", "start", "ucsf", "--format=json")
+    assert (answer.code, answer.out) == (code, "")
+    assert answer.err.count("\n") == 1
+    if isinstance(error, P2PGridError):
+        assert answer.err == f"p2pgrid: P2PG-{error.code}: {error}\n"
+
+
+def test_every_family_of_errors_has_an_exit_code_and_a_row_in_the_manual() -> None:
+    manual = (Path(__file__).parents[2] / "docs/cli.md").read_text()
+    rows = dict(re.findall(r"^\| (\d)xx \|.*\| (\d) \|$", manual, re.MULTILINE))
+    families = set()
+    waiting = P2PGridError.__subclasses__()
+    while waiting:
+        kind = waiting.pop()
+        waiting.extend(kind.__subclasses__())
+        family = str(kind.code // 100)
+        assert rows[family] == str(exit_code(kind.__new__(kind)))
+        families.add(family)
+    assert set(rows) == families
+
+
+def test_an_error_stays_one_harmless_line(actors: Actors) -> None:
+    actors.error = errors.NodeError("it did not start\n\x1b[2J end of its log:\n  out of memory")
+    answer = Answer("domain", "start", "ucsf")
+    text = "P2PG-120: it did not start | ?[2J end of its log: | out of memory"
+    assert answer.err == f"p2pgrid: {text}\n"
+
+
+def test_debug_shows_where_an_error_came_from(actors: Actors) -> None:
+    actors.error = errors.PortInUseError(port=4100)
+    answer = Answer("--debug", "domain", "start", "ucsf")
+    assert answer.code == USAGE
+    assert "Traceback" in answer.err
+    assert answer.err.endswith(f"p2pgrid: P2PG-121: {actors.error}\n")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "domain start",
+        "domain start ../ucsf",
+        "domain init",
+        "domain init a/b",
+        "domain init ucsf --host=example.org",
+        "domain init ucsf --port=0",
+        "domain init ucsf --num-gpus=-1",
+        "domain init ucsf --resources={",
+        'domain init ucsf --resources={"a":"b"}',
+        "domain init ucsf --owner-key=abc",
+        "domain init ucsf --network=nowhere",
+        "domain init ucsf --bootstrap=/ip4/192.0.2.7/tcp/4001",
+        "domain start ucsf --format=xml",
+        "network join nowhere ucsf",
+        "wallet new nobody",
+        "wallet new /ip4/192.0.2.7/tcp/4001",
+        "fly",
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_anything_is_done(actors: Actors, line: str) -> None:
+    answer = Answer(*line.split())
+    assert (answer.code, answer.out) == (USAGE, "")
+    assert answer.err
+    assert actors.asked == []
+
+
+@pytest.mark.parametrize("kind", ["domain", "network"])
+@pytest.mark.parametrize("step", ["start", "stop", "status"])
+def test_a_node_is_found_by_name_or_directory(
+    actors: Actors, home: Path, kind: str, step: str
+) -> None:
+    by_name = Answer(kind, step, "ucsf", "--format=json").json
+    by_path = Answer(kind, step, "--directory", str(home / "elsewhere"), "--format=json").json
+    assert by_name["directory"] == str(home / "nodes/ucsf")
+    assert by_path["directory"] == str(home / "elsewhere")
+    assert actors.asked == [(step,), (step,)]
+
+
+def test_init_makes_a_domain_with_an_owner_in_the_wallet(actors: Actors, home: Path) -> None:
+    made = Answer("domain", "init", "ucsf", "--format=json").json
+    assert made["peer_id"] == PEER
+    assert str(home / "wallet.json") in made["note"]
+    assert ("own", Wallet(home / "wallet.json").public_key(PEER, "owner")) in actors.asked
+    assert actors.settings.keys() == {"name", "kind", "port"}
+
+
+def test_init_passes_on_what_was_chosen(actors: Actors) -> None:
+    options = ("--host=192.0.2.7", "--port=4100", "--num-cpus=2", "--num-gpus=1")
+    peers = (f"--network={ADDRESS}", f"--bootstrap={ADDRESS}")
+    Answer("domain", "init", "ucsf", *options, *peers, '--resources={"scanner": 3}')
+    assert actors.settings == {
+        "name": "ucsf",
+        "kind": "domain",
+        "host": "192.0.2.7",
+        "port": 4100,
+        "num_cpus": 2,
+        "num_gpus": 1,
+        "networks": [ADDRESS],
+        "bootstrap": [ADDRESS],
+        "resources": {"scanner": 3},
+    }
+
+
+def test_init_again_changes_what_is_given_and_keeps_the_rest(actors: Actors) -> None:
+    Answer("domain", "init", "ucsf", "--port=4100")
+    actors.asked.clear()
+    again = Answer("domain", "init", "ucsf", "--num-gpus=2", "--format=json").json
+    assert "next start" in again["note"]
+    assert actors.commands == ["set", "show"]
+    assert json.loads(actors.asked[0][1]) == {"name": "ucsf", "kind": "domain", "num_gpus": 2}
+
+
+def test_the_owner_can_be_named_at_once_or_later(actors: Actors, home: Path) -> None:
+    Answer("domain", "init", "ucsf", "--owner-key=later")
+    assert "own" not in actors.commands
+    Answer("domain", "init", "ucsf", f"--owner-key={OWNER_KEY}")
+    assert ("own", OWNER_KEY) in actors.asked
+    assert Wallet(home / "wallet.json").keys() == ()
+
+
+def test_a_network_has_no_owner(actors: Actors) -> None:
+    assert Answer("network", "init", "city", "--format=json").json["kind"] == "network"
+    assert actors.commands == ["init", "show"]
+
+
+def test_joining_a_network_is_for_the_next_start(actors: Actors) -> None:
+    joined = Answer("network", "join", ADDRESS, "ucsf", "--format=json").json
+    assert actors.asked == [("join", ADDRESS)]
+    assert "next start" in joined["note"]
+
+
+def test_people_see_what_programs_get(actors: Actors) -> None:
+    answer = Answer("domain", "status", "ucsf")
+    assert actors.commands == ["status"]
+    shown = dict(re.split(r"  +", line, maxsplit=1) for line in answer.out.splitlines())
+    assert shown["running"] == "yes"
+    assert shown["addresses"] == ADDRESS
+    assert "gateway pid" not in shown  # there is none
+
+
+def test_an_address_stays_on_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    show_record({"addresses": ["a" * 100, "b" * 300]}, output=Format.TABLE)
+    unbroken = re.findall("a{10,}|b{10,}", capsys.readouterr().out)
+    assert [len(address) for address in unbroken] == [100, 300]
+
+
+def test_the_wallet_shows_public_halves_only(home: Path) -> None:
+    made = Answer("wallet", "new", ADDRESS, "--user=bob", "--name=ucsf", "--format=json").json
+    seed = json.loads((home / "wallet.json").read_text())["content"][0]["seed"]
+    table, listed = Answer("wallet", "list"), Answer("wallet", "ls", "--format=json")
+    assert listed.json == [
+        {
+            "network": "",
+            "domain": "ucsf",
+            "user": "bob",
+            "peer_id": PEER,
+            "pubkey": made["pubkey"],
+            "prikey": "<secret>",
+        }
+    ]
+    assert made["pubkey"] in table.out
+    assert "<secret>" in table.out
+    assert not any(seed in text for text in (table.out, listed.out, json.dumps(made)))
+
+
+def test_a_key_is_made_once(home: Path) -> None:
+    by_address = Answer("wallet", "new", ADDRESS, "--format=json").json
+    by_id = Answer("wallet", "new", PEER, "--format=json").json
+    assert by_address == by_id
+    assert len(Wallet(home / "wallet.json").keys()) == 1
+
+
+def test_a_name_is_no_command_for_the_terminal(home: Path) -> None:
+    assert home.exists()
+    Answer("wallet", "new", PEER, "--name=\x1b[31m[bold]evil")
+    table = Answer("wallet", "list").out
+    assert "\x1b" not in table
+    assert "?[31m[bold]evil" in table
+
+
+def test_a_locked_wallet_is_a_matter_of_set_up(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("P2PGRID_WALLET_PASSPHRASE_FILE", str(home / "absent"))
+    answer = Answer("wallet", "list")
+    assert answer.code == USAGE
+    assert answer.err.startswith("p2pgrid: P2PG-111: ")
+
+
+def test_the_command_line_loads_neither_ray_nor_libp2p() -> None:
+    program = "import sys, p2pgrid.cli.main\nprint(*{'ray', 'libp2p', 'trio'} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.strip() == ""
