@@ -11,6 +11,7 @@ A peer's request arrives in the gateway and goes down this list:
 - ``state``     accounts, catalog and audit of a domain, in SQLite: one writer, one order.
 - ``store``     the values: datasets on disk, intermediate results in memory.
 - ``registry``  a network's index of other nodes' signed records.
+- ``channel``   the socket over which the gateway reaches the store.
 - ``ports``     what the services see of each other.
 - ``journal``   the SQLite file; ``layout`` the other files of a node's directory.
 - ``cluster``, ``processes``, ``sockets``  one Ray cluster as processes of this machine.

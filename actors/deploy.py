@@ -38,7 +38,7 @@ def start_node(directory: NodeDirectory) -> NodeStatus:
             raise PortInUseError(port=port)
         running = start_cluster(_cluster_settings(directory))
     try:
-        return _driver(running).start_actors(directory, running.address)  # type: ignore[no-any-return]
+        return _driver(running).start_actors(directory, running)  # type: ignore[no-any-return]
     except P2PGridError:
         stop_cluster(running)
         raise
@@ -66,7 +66,7 @@ def node_status(directory: NodeDirectory) -> NodeStatus:
     running = _running(directory)
     if running is None:
         return directory.status()
-    return _driver(running).ask_gateway(directory, running.address)  # type: ignore[no-any-return]
+    return _driver(running).ask_gateway(directory, running)  # type: ignore[no-any-return]
 
 
 def _running(directory: NodeDirectory) -> RunningCluster | None:

@@ -11,6 +11,7 @@ import ray
 from msgspec.structs import replace
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
+from actors.cluster import RunningCluster
 from actors.layout import NodeDirectory, NodeStatus
 from actors.remote import RemoteGateway, RemoteRegistry, RemoteState, RemoteStore
 from p2pgrid.errors import NodeError
@@ -21,31 +22,33 @@ START_S = 60.0
 OWNER_NAME = "owner"
 
 
-def start_actors(directory: NodeDirectory, address: str) -> NodeStatus:
+def start_actors(directory: NodeDirectory, running: RunningCluster) -> NodeStatus:
     """Makes the actors that do not run yet, and returns when the gateway answers.
 
     Raises:
         NodeError: it did not.
     """
-    with _connected(address):
+    channel = running.temp_dir / "store.sock"
+    with _connected(running.address):
         state = _named(RemoteState, "state").remote(directory.database)
         store = registry = None
         if directory.settings().kind == "domain":
-            store = _named(RemoteStore, "store").remote(directory.objects)
+            store = _named(RemoteStore, "store").remote(directory.objects, channel)
             _enrol_owner(directory, state)
         else:
             registry = _named(RemoteRegistry, "registry").remote(directory.path / "registry.db")
         gateway = _named(RemoteGateway, "gateway")
-        return _ask(directory, gateway.remote(str(directory.path), state, store, registry))
+        place = str(directory.path)
+        return _ask(directory, gateway.remote(place, state, store, channel, registry))
 
 
-def ask_gateway(directory: NodeDirectory, address: str) -> NodeStatus:
+def ask_gateway(directory: NodeDirectory, running: RunningCluster) -> NodeStatus:
     """The status of a running node.
 
     Raises:
         NodeError: its gateway does not answer.
     """
-    with _connected(address):
+    with _connected(running.address):
         return _ask(directory, ray.get_actor("gateway"))
 
 

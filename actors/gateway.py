@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol
 
 from p2pgrid.errors import (
     AuthenticationError,
+    InternalError,
     P2PGridError,
     PermissionDeniedError,
     RemoteProtocolError,
@@ -149,7 +150,8 @@ class Gateway:
     def _refusal(error: Exception) -> Answer:
         if isinstance(error, P2PGridError) and faults.is_public(error):
             return Answer(faults.failure_of(error))
-        reference = secrets.token_hex(4)
+        own = error.reference if isinstance(error, InternalError) else None
+        reference = own or secrets.token_hex(4)
         log.error("request failed", exc_info=error, extra={"reference": reference})
         return Answer(faults.internal(reference))
 

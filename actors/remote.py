@@ -14,22 +14,19 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError, RayTaskError
 
+from actors.channel import ChannelStore, StoreServer
 from actors.layout import NodeDirectory
 from actors.node import Node
-from actors.ports import AuditEvent, DatasetEntry, FailedObject
+from actors.ports import AuditEvent, DatasetEntry
 from actors.registry import Registry
 from actors.state import State
 from actors.store import Store
 from p2pgrid.errors import UnavailableError
-from p2pgrid.ids import ObjectId
-from p2pgrid.protocol.arrays import Array
-from p2pgrid.protocol.codec import Buffer
 from p2pgrid.protocol.messages import Account
 
 FOREVER = {"num_cpus": 0, "max_restarts": -1, "lifetime": "detached"}
 
 RemoteState = ray.remote(max_task_retries=-1, **FOREVER)(State)
-RemoteStore = ray.remote(max_task_retries=0, **FOREVER)(Store)
 RemoteRegistry = ray.remote(max_task_retries=-1, **FOREVER)(Registry)
 
 
@@ -76,29 +73,6 @@ class StateHandle(_Port):
         return await self._call("next_sequence", now=now)  # type: ignore[no-any-return]
 
 
-class StoreHandle(_Port):
-    """``StorePort`` over Ray; one caller, one ordered actor, so calls keep their order."""
-
-    async def put(self, tensors: Sequence[tuple[ObjectId, Array]]) -> None:
-        """See ``StorePort``."""
-        await self._call("put", tensors)
-
-    async def execute(
-        self, operations: bytes, buffers: Sequence[Buffer]
-    ) -> tuple[FailedObject, ...]:
-        """See ``StorePort``."""
-        copies = [bytes(buffer) for buffer in buffers]
-        return await self._call("execute", operations, copies)  # type: ignore[no-any-return]
-
-    async def get(self, object_id: ObjectId) -> Array:
-        """See ``StorePort``."""
-        return await self._call("get", object_id)  # type: ignore[no-any-return]
-
-    async def drop(self, prefix: bytes) -> None:
-        """See ``StorePort``."""
-        await self._call("drop", prefix)
-
-
 class RegistryHandle(_Port):
     """``RegistryPort`` over Ray."""
 
@@ -111,18 +85,32 @@ class RegistryHandle(_Port):
         return await self._call("search", tags)  # type: ignore[no-any-return]
 
 
+@ray.remote(max_task_retries=-1, **FOREVER)
+class RemoteStore:
+    """The store's process; the gateway talks to it over the channel, not by Ray calls."""
+
+    def __init__(self, objects: Path, channel: Path) -> None:
+        self._server = StoreServer(Store(objects), channel)
+
+    def is_up(self) -> bool:
+        """True; who asks waits until the process serves (again)."""
+        return True
+
+
 @ray.remote(max_task_retries=0, **FOREVER)
 class RemoteGateway:
     """The process that talks to the network; it serves from the end of ``__init__`` on."""
 
-    def __init__(self, directory: str, state: Any, store: Any | None, registry: Any | None) -> None:
+    def __init__(
+        self, directory: str, state: Any, store: Any | None, channel: Path, registry: Any | None
+    ) -> None:
         place = NodeDirectory(Path(directory))
         settings = place.settings()
         self._node = Node(
             settings,
             seed=place.seed(),
             state=StateHandle(state, name=settings.name),
-            store=None if store is None else StoreHandle(store, name=settings.name),
+            store=None if store is None else _store_port(store, channel, name=settings.name),
             registry=None if registry is None else RegistryHandle(registry, name=settings.name),
         )
         self._node.start()
@@ -130,3 +118,13 @@ class RemoteGateway:
     def status(self) -> tuple[tuple[str, ...], int]:
         """Where the node listens, and the id of this process."""
         return self._node.addresses, os.getpid()
+
+
+def _store_port(store: Any, channel: Path, *, name: str) -> ChannelStore:
+    async def until_up() -> None:
+        try:
+            await store.is_up.remote()
+        except RayActorError as error:
+            raise UnavailableError(domain=name) from error
+
+    return ChannelStore(channel, name=name, until_up=until_up)

@@ -104,6 +104,10 @@ class Store:
         """Forgets all objects of a session."""
         self._sessions.pop(prefix, None)
 
+    def drop_all(self) -> None:
+        """Forgets the objects of all sessions."""
+        self._sessions.clear()
+
     def _execute_one(self, op: Op, views: Sequence[memoryview]) -> str | None:
         """Carries out one operation; None, or the reference of its failure."""
         try:
@@ -112,7 +116,7 @@ class Store:
             return ""
         try:
             result = REGISTRY[op.name].compute(values, op.params)
-        except (MemoryError, ArithmeticError, ValueError, TypeError):
+        except (MemoryError, ArithmeticError, ValueError, TypeError, IndexError):
             reference = secrets.token_hex(4)
             log.exception("operation failed", extra={"op": op.name, "reference": reference})
             return reference

@@ -134,7 +134,7 @@ def test_a_killed_store_loses_results_but_no_datasets(real: Real) -> None:
     owner = real.owner()
     pointer = owner.datasets[0].pointers[0]
     derived = (pointer + 1).block
-    kill_and_wait(actor_pid(real.bob, "Store"))
+    kill_and_wait(actor_pid(real.bob, "RemoteStore"))
     with pytest.raises((ObjectGoneError, UnavailableError)):
         derived.get()
     start(real.bob.directory, client=real.client)

@@ -1,0 +1,263 @@
+"""The channel between gateway and store: one Unix socket, requests and answers in order.
+
+Both are actors of the same node; a Ray call between them would take most of the time of a small
+operation. The socket lies in the node's own directory, which nobody else may enter, and it carries
+the same typed, bounded bytes as the network does: nothing is pickled here either.
+"""
+
+import asyncio
+import logging
+import secrets
+import socket
+import struct
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+from msgspec import Struct
+
+from actors.ports import FailedObject
+from actors.store import Store
+from p2pgrid.errors import InternalError, UnavailableError
+from p2pgrid.ids import ObjectId
+from p2pgrid.protocol.arrays import Array, ArrayHeader, header_of, raw_bytes, read_array
+from p2pgrid.protocol.codec import Buffer
+
+log = logging.getLogger(__name__)
+
+_SIZES = struct.Struct("<II")
+
+
+class Put(Struct, tag="put", array_like=True):
+    """Keep tensors; their values are the buffers."""
+
+    tensors: list[tuple[bytes, ArrayHeader]]
+
+
+class Execute(Struct, tag="execute", array_like=True):
+    """Carry out an encoded ``Operate``; the buffers are its arrays."""
+
+    operations: bytes
+
+
+class Fetch(Struct, tag="fetch", array_like=True):
+    """Give the values of an object."""
+
+    object_id: bytes
+
+
+class Drop(Struct, tag="drop", array_like=True):
+    """Forget the objects of a session."""
+
+    prefix: bytes
+
+
+class Done(Struct, tag="done", array_like=True):
+    """Done, but for these operations and their references."""
+
+    failed: list[tuple[bytes, str]] = []
+
+
+class Fetched(Struct, tag="fetched", array_like=True):
+    """The values are the only buffer."""
+
+    header: ArrayHeader
+
+
+class Missing(Struct, tag="missing", array_like=True):
+    """There is no such object."""
+
+
+class Broken(Struct, tag="broken", array_like=True):
+    """The store failed on its own mistake; its log has the cause under this reference."""
+
+    reference: str
+
+
+Request = Put | Execute | Fetch | Drop
+Answer = Done | Fetched | Missing | Broken
+
+_encoder = msgspec.msgpack.Encoder()
+_requests = msgspec.msgpack.Decoder(tuple[Request, list[int]])
+_answers = msgspec.msgpack.Decoder(tuple[Answer, list[int]])
+
+
+def _pack(message: Request | Answer, buffers: Sequence[Buffer]) -> list[Buffer]:
+    header = _encoder.encode((message, [len(buffer) for buffer in buffers]))
+    return [_SIZES.pack(len(header), sum(map(len, buffers))) + header, *buffers]
+
+
+def _split(body: memoryview, sizes: Sequence[int]) -> list[memoryview]:
+    ends = [sum(sizes[: number + 1]) for number in range(len(sizes))]
+    return [body[end - size : end] for end, size in zip(ends, sizes, strict=True)]
+
+
+class StoreServer:
+    """Serves a store to one gateway at a time; a new gateway finds no old sessions."""
+
+    def __init__(self, store: Store, path: Path) -> None:
+        self._store = store
+        path.unlink(missing_ok=True)
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(str(path))
+        self._listener.listen(1)
+        self._thread = threading.Thread(target=self._serve_all, name="p2pgrid-store", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stops to listen; the gateway that is connected now is served until it hangs up."""
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._listener.close()
+
+    def _serve_all(self) -> None:
+        while True:
+            try:
+                gateway, _ = self._listener.accept()
+            except OSError:  # closed
+                return
+            self._store.drop_all()
+            with gateway, gateway.makefile("rb") as incoming:
+                try:
+                    self._serve(gateway, incoming)
+                except (EOFError, ConnectionError):
+                    log.info("the gateway hung up")
+
+    def _serve(self, gateway: socket.socket, incoming: BinaryIO) -> None:
+        while True:
+            header_size, body_size = _SIZES.unpack(_read(incoming, _SIZES.size))
+            request, sizes = _requests.decode(_read(incoming, header_size))
+            buffers = _split(memoryview(_read(incoming, body_size)), sizes)
+            for chunk in _pack(*self._answer(request, buffers)):
+                gateway.sendall(chunk)
+
+    def _answer(
+        self, request: Request, buffers: Sequence[memoryview]
+    ) -> tuple[Answer, Sequence[Buffer]]:
+        try:
+            return self._carry_out(request, buffers)
+        except KeyError:
+            return Missing(), ()
+        except Exception:
+            reference = secrets.token_hex(4)
+            log.exception("request failed", extra={"reference": reference})
+            return Broken(reference), ()
+
+    def _carry_out(
+        self, request: Request, buffers: Sequence[memoryview]
+    ) -> tuple[Answer, Sequence[Buffer]]:
+        match request:
+            case Execute():
+                failed = self._store.execute(request.operations, buffers)
+                return Done([(out, reference) for out, reference in failed]), ()
+            case Fetch():
+                array = self._store.get(ObjectId(request.object_id))
+                return Fetched(header_of(array, buffer=0)), (raw_bytes(array),)
+            case Put():
+                self._store.put(
+                    [
+                        (ObjectId(object_id), read_array(header, buffers[header.buffer]))
+                        for object_id, header in request.tensors
+                    ]
+                )
+            case Drop():
+                self._store.drop(request.prefix)
+        return Done(), ()
+
+
+class ChannelStore:
+    """``StorePort`` over the socket; what is written first is carried out first.
+
+    ``until_up`` waits until the store has started (again). A call that was under way when the
+    store died gets ``UnavailableError``; the next one connects again.
+    """
+
+    def __init__(self, path: Path, *, name: str, until_up: Callable[[], Awaitable[object]]) -> None:
+        self._path, self._name, self._until_up = path, name, until_up
+        self._order = asyncio.Lock()
+        self._writer: asyncio.StreamWriter | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._waiting: deque[asyncio.Future[tuple[Answer, list[memoryview]]]] = deque()
+
+    async def put(self, tensors: Sequence[tuple[ObjectId, Array]]) -> None:
+        """See ``StorePort``."""
+        headers = [
+            (object_id, header_of(array, buffer=number))
+            for number, (object_id, array) in enumerate(tensors)
+        ]
+        await self._ask(Put(list(headers)), [raw_bytes(array) for _, array in tensors])
+
+    async def execute(
+        self, operations: bytes, buffers: Sequence[Buffer]
+    ) -> tuple[FailedObject, ...]:
+        """See ``StorePort``."""
+        answer, _ = await self._ask(Execute(operations), buffers)
+        failed = answer.failed if isinstance(answer, Done) else []
+        return tuple(FailedObject(ObjectId(out), reference) for out, reference in failed)
+
+    async def get(self, object_id: ObjectId) -> Array:
+        """See ``StorePort``."""
+        answer, buffers = await self._ask(Fetch(object_id))
+        if not isinstance(answer, Fetched):
+            raise KeyError(object_id)
+        return read_array(answer.header, buffers[0])
+
+    async def drop(self, prefix: bytes) -> None:
+        """See ``StorePort``."""
+        await self._ask(Drop(prefix))
+
+    def close(self) -> None:
+        """Hangs up."""
+        if self._reading is not None:
+            self._reading.cancel()
+
+    async def _ask(
+        self, request: Request, buffers: Sequence[Buffer] = ()
+    ) -> tuple[Answer, list[memoryview]]:
+        future: asyncio.Future[tuple[Answer, list[memoryview]]]
+        future = asyncio.get_running_loop().create_future()
+        async with self._order:  # first come, first written, also while it connects
+            writer = self._writer or await self._connect()
+            self._waiting.append(future)
+            writer.writelines(_pack(request, buffers))
+        answer, parts = await future
+        if isinstance(answer, Broken):
+            raise InternalError(reference=answer.reference)
+        return answer, parts
+
+    async def _connect(self) -> asyncio.StreamWriter:
+        await self._until_up()
+        try:
+            reader, writer = await asyncio.open_unix_connection(self._path)
+        except OSError as error:
+            raise UnavailableError(domain=self._name) from error
+        self._writer = writer
+        self._reading = asyncio.create_task(self._read(reader, writer))
+        return writer
+
+    async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                sizes = _SIZES.unpack(await reader.readexactly(_SIZES.size))
+                header, body = [await reader.readexactly(size) for size in sizes]
+                answer, parts = _answers.decode(header)
+                self._waiting.popleft().set_result((answer, _split(memoryview(body), parts)))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            self._end_all()
+        finally:
+            self._writer = None
+            writer.close()
+
+    def _end_all(self) -> None:
+        while self._waiting:
+            self._waiting.popleft().set_exception(UnavailableError(domain=self._name))
+
+
+def _read(incoming: BinaryIO, size: int) -> bytes:
+    data = incoming.read(size)
+    if len(data) < size:
+        raise EOFError
+    return data
