@@ -3,9 +3,11 @@
 Rule 1: every request ends, with an answer or an error, no later than its deadline.
 Rule 2: a peer that says nothing for ``silent_after_s``, although it is pinged, is taken for
 frozen and the link closes; with the link, all its requests end.
-Rule 3: what waits to be written is bounded in requests and in bytes.
+Rule 3: what waits to be written is bounded in requests and in bytes, also when the peer does not
+read: an answer counts as one of the peer's open requests until it is being written.
 """
 
+import contextlib
 import logging
 import threading
 from collections import deque
@@ -88,8 +90,9 @@ class Link:
         self._lock = threading.Lock()
         self._exchange = Exchange(limit=limits.requests)
         self._waiting: dict[int, _Waiting] = {}
-        self._outbox: deque[list[Buffer]] = deque()
+        self._outbox: deque[tuple[Kind, list[Buffer]]] = deque()
         self._queued = 0
+        self._answers_queued = 0
         self._sent_at = self._clock.current_time()
         self._work = trio.Event()
         self._rearm = trio.Event()
@@ -125,7 +128,7 @@ class Link:
             number = self._exchange.open(deadline=self._clock.current_time() + timeout_s)
             try:
                 self._put(Kind.REQUEST, number, message, buffers)
-            except TooLargeError:
+            except BaseException:
                 self._exchange.close(number)
                 raise
             self._waiting[number] = _Waiting(future, timeout_s)
@@ -154,7 +157,8 @@ class Link:
 
     def close_soon(self, reason: str) -> None:
         """Ends the link, from any thread."""
-        self._token.run_sync_soon(self.close, reason)
+        with contextlib.suppress(trio.RunFinishedError):  # it has ended with the network thread
+            self._token.run_sync_soon(self.close, reason)
 
     async def run(self) -> None:
         """Serves the link until it is over, then ends all its requests."""
@@ -191,14 +195,14 @@ class Link:
                     pass
 
     def _on_answer(self, frame: Frame) -> None:
+        message = frame.envelope.message
+        if message is None:
+            raise RemoteProtocolError("an answer came without a message")
         with self._lock:
             expected = self._exchange.close(frame.envelope.request)
             waiting = self._waiting.pop(frame.envelope.request, None)
         if not expected or waiting is None:
             return
-        message = frame.envelope.message
-        if message is None:
-            raise RemoteProtocolError("an answer came without a message")
         self.array_bytes_received += sum(frame.envelope.buffer_sizes)
         if isinstance(message, Failure):
             _fail(waiting.future, faults.error_of(message))
@@ -211,13 +215,18 @@ class Link:
             raise RemoteProtocolError("a request came without a message")
         with self._lock:
             is_new = self._exchange.accept(frame.envelope.request)
+            if self._exchange.working_on + self._answers_queued > self._limits.requests:
+                raise RemoteProtocolError("the peer sends requests, but does not read the answers")
         if is_new:
             self._on_request(Inbound(self, frame.envelope.request, message, frame.buffers))
 
     async def _write(self) -> None:
         while True:
             while self._outbox:
-                chunks = self._outbox.popleft()
+                kind, chunks = self._outbox.popleft()
+                if kind is Kind.ANSWER:
+                    with self._lock:
+                        self._answers_queued -= 1
                 await self._stream.send(chunks)
                 self._sent_at = self._clock.current_time()
                 with self._lock:
@@ -267,7 +276,8 @@ class Link:
     ) -> None:
         chunks = codec.encode(kind, number, message, buffers, limit=self._limits.frame)
         self._queued += sum(map(len, chunks))
-        self._outbox.append(chunks)
+        self._answers_queued += kind is Kind.ANSWER
+        self._outbox.append((kind, chunks))
 
     def _wake(self) -> None:
         if threading.get_ident() == self._thread:

@@ -19,15 +19,20 @@ from p2pgrid.protocol.codec import PREFIX_BYTES, Buffer, frame_size
 NOWHERE = "/ip4/192.0.2.1/tcp/1"
 """An address kept for documentation (RFC 5737): peers of a hub are found by their ids alone."""
 
+WINDOW_FRAMES = 64
+"""So many frames that nobody reads are taken; the next one waits."""
+PIECE_S = 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """Chances per frame, from 0 to 1; ``delay_s`` is the longest delay."""
+    """Chances per frame, from 0 to 1; ``delay_s`` is the longest delay before a frame is sent."""
 
     drop: float = 0.0
     duplicate: float = 0.0
     disconnect: float = 0.0
     delay_s: float = 0.0
+    bytes_per_s: float = math.inf
 
 
 @dataclass
@@ -53,7 +58,8 @@ class MemoryStream:
         self._hub = hub
         self._peer = peer
         self._heard_at = trio.current_time()
-        self._into, self._inbox = trio.open_memory_channel[bytes](math.inf)
+        self._is_over = False
+        self._into, self._inbox = trio.open_memory_channel[bytes](WINDOW_FRAMES)
         self.other: MemoryStream
 
     @property
@@ -63,11 +69,11 @@ class MemoryStream:
 
     @property
     def heard_at(self) -> float:
-        """When the last frame came in, in trio's time."""
+        """When the last byte came in, in trio's time."""
         return self._heard_at
 
     async def send(self, chunks: Sequence[Buffer]) -> None:
-        """Delivers one frame, unless a fault strikes."""
+        """Delivers one frame, unless a fault strikes; waits while the other end does not read."""
         faults, chance = self._hub.faults, self._hub.chance
         frame = b"".join(chunks)
         await trio.sleep(chance.uniform(0, faults.delay_s))
@@ -75,25 +81,30 @@ class MemoryStream:
             await self.aclose()
         copies = 0 if chance.random() < faults.drop else 1
         copies += chance.random() < faults.duplicate
-        for _ in range(copies):
-            self.other.deliver(frame)
-
-    def deliver(self, frame: bytes) -> None:
-        """Puts a frame into this end's inbox."""
         try:
-            self._into.send_nowait(frame)
+            for _ in range(copies):
+                await self.other.take(frame)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            raise TransportError(f"the link to {self._peer} broke while writing") from None
+            self._is_over = True
+        if self._is_over:
+            raise TransportError(f"the link to {self._peer} broke while writing")
+
+    async def take(self, frame: bytes) -> None:
+        """Hears a frame piece by piece, at the speed of the wire; a frozen peer sends nothing."""
+        left_s = len(frame) / self._hub.faults.bytes_per_s
+        while left_s > 0 and self._peer not in self._hub.frozen:
+            await trio.sleep(min(left_s, PIECE_S))
+            left_s -= PIECE_S
+            self._heard_at = trio.current_time()
+        if self._peer not in self._hub.frozen:
+            await self._into.send(frame)
 
     async def receive(self, *, limit: int) -> Buffer:
-        """Reads one frame; a frozen peer's frames never arrive."""
-        while True:
-            try:
-                frame = await self._inbox.receive()
-            except (trio.EndOfChannel, trio.ClosedResourceError):
-                raise TransportError(f"{self._peer} closed the link") from None
-            if self._peer not in self._hub.frozen:
-                break
+        """Reads one frame."""
+        try:
+            frame = await self._inbox.receive()
+        except trio.EndOfChannel:
+            raise TransportError(f"{self._peer} closed the link") from None
         self._heard_at = trio.current_time()
         frame_size(frame[:PREFIX_BYTES], limit=limit)
         return memoryview(frame)[PREFIX_BYTES:]
@@ -102,10 +113,11 @@ class MemoryStream:
         """Ends both directions."""
         self.hang_up()
         self.other.hang_up()
-        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.cancel_shielded_checkpoint()
 
     def hang_up(self) -> None:
-        """Ends what this end receives."""
+        """Ends this end: what came in can still be read."""
+        self._is_over = True
         self._into.close()
 
 
@@ -142,10 +154,11 @@ class MemoryTransport:
         self, peer: PeerId, addresses: Sequence[str], *, timeout_s: float
     ) -> FrameStream:
         """Opens a pair of streams."""
-        del timeout_s
         await trio.lowlevel.checkpoint()
-        if peer not in self._hub.accepts:
-            raise PeerUnreachableError(peer=peer, addresses=len(addresses), reason="not on the hub")
+        if peer in self._hub.frozen:
+            await trio.sleep(timeout_s)
+        if peer in self._hub.frozen or peer not in self._hub.accepts:
+            raise PeerUnreachableError(peer=peer, addresses=len(addresses), reason="not there")
         ours, theirs = MemoryStream(self._hub, peer), MemoryStream(self._hub, self._peer_id)
         ours.other, theirs.other = theirs, ours
         self._hub.nurseries[peer].start_soon(self._hub.accepts[peer], theirs)

@@ -1,8 +1,9 @@
 """A peer: what the layers above see of the network; blocking calls from any thread."""
 
+import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future, wait
 from contextlib import AsyncExitStack
 from typing import TypeVar
 
@@ -17,6 +18,8 @@ from p2pgrid.net.portal import Portal
 from p2pgrid.net.streams import Libp2pTransport
 from p2pgrid.net.transport import Discovery, FrameStream, Transport
 from p2pgrid.protocol.records import NodeRecord, SignedRecord
+
+log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -54,18 +57,23 @@ class Peer:
         """Starts to listen and to serve; returns when others can reach us.
 
         Raises:
-            OSError: an address cannot be listened on.
+            AddressError, PortInUseError, NodeError: see ``host.build_host``; nothing was started.
         """
         ready: Future[None] = Future()
         self._served = self._portal.start(self._serve, ready)
         self._served.add_done_callback(lambda served: _pass_on(served, ready))
-        ready.result()
+        try:
+            ready.result()
+        except BaseException:
+            self.stop()
+            raise
 
     def stop(self) -> None:
         """Ends all links and stops to listen; returns when that is done."""
-        if self._served is not None and not self._served.done():
-            self._portal.soon(self._quit.set)
-            self._served.exception()
+        if self._served is not None:
+            if not self._served.done():
+                self._portal.soon(self._quit.set)
+            wait((self._served,))
         if self._own_portal:
             self._portal.stop()
 
@@ -88,39 +96,42 @@ class Peer:
 
         Raises:
             PeerUnreachableError, IdentityMismatchError: see ``Transport.dial``.
+            LocalProtocolError: this peer was stopped, or never started.
         """
         link = self._links.get(peer)
         if link is not None and link.is_open:
             return link
-        return self._call(self._dial, peer, tuple(addresses), wait_s=self._timing.dial_s)
+        return self._call(lambda: self._dial(peer, tuple(addresses)), wait_s=self._timing.dial_s)
 
     def join(self, addresses: Sequence[str]) -> int:
         """Enters the DHT through known peers; how many of them answered."""
-        return self._call(self._discovery.join, tuple(addresses), wait_s=self._timing.dht_s)
+        return self._call(lambda: self._discovery.join(tuple(addresses)), wait_s=self._timing.dht_s)
 
     def put(self, record: SignedRecord) -> None:
         """Puts our record on the DHT."""
-        self._call(self._discovery.put, record, wait_s=self._timing.dht_s)
+        self._call(lambda: self._discovery.put(record), wait_s=self._timing.dht_s)
 
     def get(self, peer: PeerId) -> NodeRecord:
         """The newest verified record of a peer on the DHT."""
-        return self._call(self._discovery.get, peer, wait_s=self._timing.dht_s)
+        return self._call(lambda: self._discovery.get(peer), wait_s=self._timing.dht_s)
 
     def announce(self, tag: str) -> None:
         """Says on the DHT that we have something with this tag."""
-        self._call(self._discovery.announce, tag, wait_s=self._timing.dht_s)
+        self._call(lambda: self._discovery.announce(tag), wait_s=self._timing.dht_s)
 
     def find(self, tag: str) -> tuple[tuple[PeerId, NodeRecord], ...]:
         """Peers that announced a tag, each with its verified record."""
-        return self._call(self._discovery.find, tag, wait_s=self._timing.dht_s)
+        return self._call(lambda: self._discovery.find(tag), wait_s=self._timing.dht_s)
 
-    def _call(
-        self, function: Callable[..., Awaitable[Result]], *args: object, wait_s: float
-    ) -> Result:
+    def _call(self, work: Callable[[], Awaitable[Result]], *, wait_s: float) -> Result:
+        if self._served is None or self._served.done():
+            raise LocalProtocolError("this peer was stopped, or never started")
         try:
-            return self._portal.call(function, *args, timeout_s=wait_s + SPARE_S)
+            return self._portal.call(work, timeout_s=wait_s + SPARE_S)
         except TimeoutError:
             raise TransportError(f"the network gave no answer within {wait_s:g} s") from None
+        except CancelledError:
+            raise TransportError("this peer was stopped", retryable=False) from None
 
     async def _serve(self, ready: "Future[None]") -> None:
         self._quit = trio.Event()
@@ -179,10 +190,14 @@ class Peer:
             if link is not None and link.is_open:
                 return link
             stream = await self._transport.dial(peer, addresses, timeout_s=self._timing.dial_s)
+            if self._quit.is_set():
+                await stream.aclose()
+                raise TransportError("this peer was stopped", retryable=False)
             new = self._link_over(stream, dialled=True)
             if new is None:
+                kept = self._links[peer]
                 await stream.aclose()
-                return self._links[peer]
+                return kept
             self._nursery.start_soon(self._run, new)
             return new
 
@@ -209,7 +224,9 @@ def libp2p_peer(
 
 
 def _pass_on(served: "Future[None]", ready: "Future[None]") -> None:
-    """A start that failed tells whoever waits for it."""
+    """A start that failed tells whoever waits for it; what fails later is in the log."""
+    error = None if served.cancelled() else served.exception()
     if not ready.done():
-        error = None if served.cancelled() else served.exception()
         ready.set_exception(error or TransportError("the network thread was stopped"))
+    elif error is not None:
+        log.error("the network of this peer failed", exc_info=error)

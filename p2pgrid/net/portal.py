@@ -11,6 +11,8 @@ from p2pgrid.errors import LocalProtocolError
 
 Result = TypeVar("Result")
 
+STUCK_S = 5.0
+
 
 class Portal:
     """One trio event loop in a daemon thread; all methods may be called from any thread."""
@@ -45,9 +47,12 @@ class Portal:
             raise LocalProtocolError("the network thread of this peer was stopped") from None
 
     def start(self, function: Callable[..., Awaitable[Result]], *args: object) -> Future[Result]:
-        """Runs an async function as a task; the future has its result or its exception."""
+        """Runs an async function as a task; the future gets its result or its exception.
+
+        The future is cancelled when the thread is stopped first.
+        """
         future: Future[Result] = Future()
-        self.soon(self._nursery.start_soon, self._settle, future, function, *args)
+        self.soon(self._begin, future, function, *args)
         return future
 
     def call(
@@ -56,9 +61,19 @@ class Portal:
         """Runs an async function and waits for it.
 
         Raises:
-            TimeoutError: it took longer than ``timeout_s``, its own deadlines notwithstanding.
+            TimeoutError: it took longer than ``timeout_s``, and was cancelled.
+            CancelledError: this thread was stopped meanwhile.
         """
-        return self.start(function, *args).result(timeout_s)
+
+        async def bounded() -> Result:
+            with trio.fail_after(timeout_s):
+                return await function(*args)
+
+        try:
+            # libp2p shields some of its closing, so that a task may outlive its cancellation.
+            return self.start(bounded).result(timeout_s + STUCK_S)
+        except trio.TooSlowError:
+            raise TimeoutError from None
 
     def stop(self) -> None:
         """Cancels everything that runs here and waits for the thread to end."""
@@ -69,14 +84,27 @@ class Portal:
         self._stopped.wait()
         self._thread.join()
 
-    @staticmethod
+    def _begin(
+        self, future: "Future[Any]", function: Callable[..., Awaitable[Any]], *args: object
+    ) -> None:
+        if self._quit.is_set():
+            _cancel(future)  # what is started now would never run
+        else:
+            self._nursery.start_soon(self._settle, future, function, *args)
+
     async def _settle(
-        future: "Future[Any]", function: Callable[..., Awaitable[Any]], *args: object
+        self, future: "Future[Any]", function: Callable[..., Awaitable[Any]], *args: object
     ) -> None:
         try:
             future.set_result(await function(*args))
-        except trio.Cancelled:
-            future.cancel()
-            raise
         except BaseException as error:  # noqa: BLE001 the future carries it to who waits for it
-            future.set_exception(error)
+            # Libp2p's nurseries may leave several Cancelled in a group: the error tells nothing.
+            if self._nursery.cancel_scope.cancel_called:
+                _cancel(future)
+            else:
+                future.set_exception(error)
+
+
+def _cancel(future: "Future[Any]") -> None:
+    future.cancel()
+    future.set_running_or_notify_cancel()  # cancel() alone does not wake futures.wait()

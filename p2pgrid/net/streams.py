@@ -7,7 +7,7 @@ from typing import Any
 import trio
 from libp2p.network.stream.exceptions import StreamError
 
-from p2pgrid.errors import TransportError
+from p2pgrid.errors import PeerUnreachableError, RemoteTimeoutError, TransportError
 from p2pgrid.ids import PeerId
 from p2pgrid.net import host as libp2p_host
 from p2pgrid.net.transport import Accept, FrameStream
@@ -15,6 +15,7 @@ from p2pgrid.protocol.codec import PREFIX_BYTES, Buffer, frame_size
 
 READ_BYTES = 1 << 18
 JOIN_BELOW = 1 << 16
+RESET_S = 1.0
 
 
 class Libp2pStream:
@@ -24,6 +25,7 @@ class Libp2pStream:
         self._stream = stream
         self._peer = PeerId(stream.muxed_conn.peer_id.to_base58())
         self._ahead = bytearray()
+        self._is_writing = False
         self._heard_at = trio.current_time()
 
     @property
@@ -40,11 +42,13 @@ class Libp2pStream:
         """Writes one frame; small ones in a single write."""
         if sum(len(chunk) for chunk in chunks) < JOIN_BELOW:
             chunks = (b"".join(chunks),)
+        self._is_writing = True
         try:
             for chunk in chunks:
                 await self._stream.write(chunk)
         except (StreamError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise TransportError(f"the link to {self._peer} broke while writing") from error
+        self._is_writing = False
 
     async def receive(self, *, limit: int) -> Buffer:
         """Reads one frame; memory grows with the bytes that came, not with those claimed."""
@@ -71,12 +75,14 @@ class Libp2pStream:
 
     async def aclose(self) -> None:
         """Resets the stream: a graceful close would wait for a peer that may be frozen."""
-        with trio.move_on_after(1) as closing:
+        with trio.move_on_after(RESET_S) as closing:
             closing.shield = True
-            try:
+            if not self._is_writing:
                 await self._stream.reset()
-            except (StreamError, trio.BrokenResourceError, trio.ClosedResourceError):
                 return
+        # What was cut off may be half of an encrypted message: nothing can follow it.
+        with trio.CancelScope(shield=True):
+            await self._stream.muxed_conn.secured_conn.close()
 
 
 class Libp2pTransport:
@@ -84,6 +90,7 @@ class Libp2pTransport:
 
     def __init__(self, seed: bytes, listen: Sequence[str]) -> None:
         self._listen = tuple(listen)
+        self._addresses: tuple[str, ...] = ()
         self.host: Any = libp2p_host.build_host(seed, self._listen)
 
     @property
@@ -93,8 +100,8 @@ class Libp2pTransport:
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """The addresses on which the host listens, with its peer id."""
-        return tuple(str(address) for address in self.host.get_addrs()) if self._listen else ()
+        """The addresses on which the host listens, with its peer id; known once it serves."""
+        return self._addresses
 
     @asynccontextmanager
     async def serve(self, accept: Accept) -> AsyncIterator[None]:
@@ -105,14 +112,37 @@ class Libp2pTransport:
 
         self.host.set_stream_handler(libp2p_host.CONTROL_PROTOCOL, on_stream)
         async with libp2p_host.running(self.host, self._listen):
+            if self._listen:
+                self._addresses = tuple(str(address) for address in self.host.get_addrs())
             yield
 
     async def dial(
         self, peer: PeerId, addresses: Sequence[str], *, timeout_s: float
     ) -> FrameStream:
         """Connects if need be and opens the control stream."""
+        if libp2p_host.is_connected(self.host, peer):
+            try:
+                return await self._dial(peer, addresses, timeout_s=timeout_s / 2)
+            except PeerUnreachableError:
+                # libp2p does not notice for minutes that a connection is dead.
+                await libp2p_host.hang_up(self.host, peer)
+            timeout_s /= 2
+        return await self._dial(peer, addresses, timeout_s=timeout_s)
+
+    async def _dial(
+        self, peer: PeerId, addresses: Sequence[str], *, timeout_s: float
+    ) -> FrameStream:
+        until = trio.current_time() + timeout_s
         await libp2p_host.connect(self.host, peer, addresses, timeout_s=timeout_s)
-        return Libp2pStream(await libp2p_host.open_stream(self.host, peer, timeout_s=timeout_s))
+        left_s = max(until - trio.current_time(), 0)
+        try:
+            stream = await libp2p_host.open_stream(self.host, peer, timeout_s=left_s)
+        except RemoteTimeoutError as error:
+            reason = f"no answer within {timeout_s:g} s"
+            raise PeerUnreachableError(
+                peer=peer, addresses=len(addresses), reason=reason
+            ) from error
+        return Libp2pStream(stream)
 
 
 def peer_id_in(address: str) -> PeerId:
