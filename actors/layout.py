@@ -20,6 +20,7 @@ from p2pgrid.errors import DuplicateError, NodeError, NodeNotFoundError, SchemaE
 from p2pgrid.ids import PeerId, peer_id_of
 
 Kind = Literal["domain", "network"]
+EVERYWHERE = "0.0.0.0"  # noqa: S104 refused unless the operator says what to announce
 
 
 class NodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -29,6 +30,8 @@ class NodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     kind: Kind
     host: str = "127.0.0.1"
     port: int
+    announce: tuple[str, ...] = ()
+    """Multiaddrs to tell others instead of ``host`` and ``port``: behind a NAT, or for 0.0.0.0."""
     networks: tuple[str, ...] = ()
     """Multiaddrs of networks to join; they also bootstrap the DHT."""
     bootstrap: tuple[str, ...] = ()
@@ -48,12 +51,16 @@ def settings_from(fields: Mapping[str, object]) -> NodeSettings:
     """Settings from plain values.
 
     Raises:
-        SchemaError: one does not exist, is missing, or has the wrong type.
+        SchemaError: one does not exist, is missing, or has the wrong type; or a node that
+            listens everywhere says nowhere how others reach it.
     """
     try:
-        return msgspec.convert(fields, NodeSettings)
+        settings = msgspec.convert(fields, NodeSettings)
     except msgspec.ValidationError as error:
         raise SchemaError(field="settings of a node", problem=str(error)) from error
+    if settings.host == EVERYWHERE and not settings.announce:
+        raise SchemaError(field="announce", problem=f"is needed with host {EVERYWHERE}")
+    return settings
 
 
 class NodeStatus(Struct, frozen=True):

@@ -31,6 +31,7 @@ class MakePeer(Protocol):
         seed: bytes,
         *,
         listen: Sequence[str],
+        announce: Sequence[str],
         on_request: Callable[[Inbound], None],
         on_over: Callable[[Link], None],
         limits: Limits,
@@ -63,6 +64,7 @@ class Node:
         self._peer = make_peer(
             seed,
             listen=(settings.listen,),
+            announce=settings.announce,
             on_request=self._on_request,
             on_over=self._on_over,
             limits=limits,

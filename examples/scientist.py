@@ -52,7 +52,8 @@ def research(births: SearchResults, cancer: SearchResults) -> None:
     show(births)
     show(cancer)
     february = births["bob"][0]
-    domain = births.datasets[0].domain.login("carol")
+    domain = births.datasets[0].domain
+    domain.login("carol")
     try:
         february.get()
     except GetNotPermittedError as refusal:

@@ -29,6 +29,7 @@ def init(
     *,
     host: nodes.HostOption = None,
     port: nodes.PortOption = None,
+    announce: nodes.AnnounceOption = None,
     network: nodes.NetworksOption = None,
     bootstrap: nodes.BootstrapOption = None,
     num_cpus: nodes.CpusOption = None,
@@ -53,6 +54,7 @@ def init(
     settings = nodes.given(
         host=host,
         port=port,
+        announce=announce,
         networks=network,
         bootstrap=bootstrap,
         num_cpus=num_cpus,

@@ -18,6 +18,7 @@ def init(
     *,
     host: nodes.HostOption = None,
     port: nodes.PortOption = None,
+    announce: nodes.AnnounceOption = None,
     bootstrap: nodes.BootstrapOption = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
@@ -26,7 +27,7 @@ def init(
     One that exists keeps its key and its data; the settings that are given replace those that it
     has at its next start.
     """
-    settings = nodes.given(host=host, port=port, bootstrap=bootstrap)
+    settings = nodes.given(host=host, port=port, announce=announce, bootstrap=bootstrap)
     nodes.make("network", name, directory, settings=settings, output=output)
 
 

@@ -61,6 +61,13 @@ HostOption = Annotated[
 PortOption = Annotated[
     int | None, typer.Option(min=1, max=65535, help="TCP port to listen on. [default: a free one]")
 ]
+AnnounceOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Multiaddr to tell others instead of host and port: behind a NAT, or with "
+        "--host=0.0.0.0. Repeatable."
+    ),
+]
 BootstrapOption = Annotated[
     list[str] | None,
     typer.Option(help="Multiaddr of a peer through which to enter the DHT. Repeatable."),

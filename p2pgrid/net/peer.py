@@ -206,15 +206,19 @@ def libp2p_peer(
     seed: bytes,
     *,
     listen: Sequence[str],
+    announce: Sequence[str] = (),
     on_request: Callable[[Inbound], None],
     on_over: Callable[[Link], None] = lambda _: None,
     limits: Limits = DEFAULT_LIMITS,
     timing: Timing = DEFAULT_TIMING,
 ) -> Peer:
-    """A peer on libp2p; it serves the DHT when it listens, and only asks it otherwise."""
+    """A peer on libp2p; it serves the DHT when it listens, and only asks it otherwise.
+
+    ``announce`` are multiaddrs to tell others instead of those of ``listen``.
+    """
 
     def make_transport() -> tuple[Transport, Discovery]:
-        transport = Libp2pTransport(seed, listen)
+        transport = Libp2pTransport(seed, listen, announce)
         dht = Dht(transport.host, server=bool(listen), now=time.time, timeout_s=timing.dht_s)
         return transport, dht
 

@@ -88,10 +88,10 @@ class Libp2pStream:
 class Libp2pTransport:
     """One libp2p host; noise, yamux and TCP only."""
 
-    def __init__(self, seed: bytes, listen: Sequence[str]) -> None:
+    def __init__(self, seed: bytes, listen: Sequence[str], announce: Sequence[str] = ()) -> None:
         self._listen = tuple(listen)
         self._addresses: tuple[str, ...] = ()
-        self.host: Any = libp2p_host.build_host(seed, self._listen)
+        self.host: Any = libp2p_host.build_host(seed, self._listen, announce=announce)
 
     @property
     def peer_id(self) -> PeerId:

@@ -29,13 +29,14 @@ class MemoryNetwork:
         seed: bytes,
         *,
         listen: Sequence[str] = (),
+        announce: Sequence[str] = (),
         on_request: Callable[[Inbound], None],
         on_over: Callable[[Link], None] = lambda _: None,
         limits: Limits = DEFAULT_LIMITS,
         timing: Timing = DEFAULT_TIMING,
     ) -> Peer:
         """A peer of this network; its peer id is that of the Ed25519 seed, as in the real one."""
-        del listen
+        del listen, announce
         peer_id = peer_id_of(bytes(SigningKey(seed).verify_key))
 
         def make_transport() -> tuple[Transport, Discovery]:

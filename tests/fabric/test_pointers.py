@@ -101,7 +101,9 @@ def shared(
     grid.close()
 
 
-def test_in_place_forms_move_the_handle_and_leave_the_owners_data(a: TensorPointer) -> None:
+def test_in_place_forms_move_the_handle_and_leave_the_owners_data(
+    owner: DomainClient, a: TensorPointer
+) -> None:
     other = a
     before = repr(a)
     a += 1
@@ -111,7 +113,7 @@ def test_in_place_forms_move_the_handle_and_leave_the_owners_data(a: TensorPoint
     assert a is other
     assert repr(a) != before
     np.testing.assert_array_equal(a.get(), ((A + 1) * 2 - 1) / 4)
-    again = next(d for d in a._domain.datasets if d.name == "a").pointers[0]
+    again = next(d for d in owner.datasets if d.name == "a").pointers[0]
     np.testing.assert_array_equal(again.get(), A)
 
 

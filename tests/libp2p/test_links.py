@@ -341,8 +341,9 @@ def test_a_node_says_nothing_of_dead_frozen_and_rude_peers(start_node: StartNode
     node = start_node(dial=[dead.addresses[0], frozen.addresses[0], wrong], **timing)
     with here(**timing) as me, tcp_to(node) as rude:
         rude.sendall(secrets.token_bytes(1000))
+        too_much = me.link(node).request(HOLD, [bytes(2 * MIB)])
+        me.over.get(timeout=TEST_S)
+        assert isinstance(too_much.exception(TEST_S), TransportError)
         me.ask(node)
-        hold = me.link(node).request(HOLD, [bytes(2 * MIB)])  # more than a stranger may send
-        assert isinstance(hold.exception(TEST_S), TransportError)
     assert node.finish() == (0, b"")
     assert impostor.finish() == (0, b"")

@@ -1,0 +1,46 @@
+"""The directory of a node."""
+
+from pathlib import Path
+
+import pytest
+
+from actors.layout import EVERYWHERE, NodeDirectory, settings_from
+from p2pgrid.errors import DuplicateError, NodeNotFoundError, SchemaError
+
+PLAIN = {"name": "bob", "kind": "domain", "port": 4100}
+
+
+def test_a_node_that_listens_everywhere_has_to_say_where_it_is_reached() -> None:
+    with pytest.raises(SchemaError, match="announce"):
+        settings_from({**PLAIN, "host": EVERYWHERE})
+    there = ("/ip4/198.51.100.7/tcp/4100",)
+    assert settings_from({**PLAIN, "host": EVERYWHERE, "announce": there}).announce == there
+
+
+def test_settings_that_do_not_exist_are_refused_by_name() -> None:
+    with pytest.raises(SchemaError, match="prot"):
+        settings_from({**PLAIN, "prot": 1})
+
+
+def test_a_directory_keeps_its_identity_to_its_owner(tmp_path: Path) -> None:
+    directory = NodeDirectory(tmp_path / "bob")
+    with pytest.raises(NodeNotFoundError):
+        directory.settings()
+    directory.create(settings_from(PLAIN))
+    assert directory.identity_file.stat().st_mode & 0o777 == 0o600
+    assert directory.path.stat().st_mode & 0o777 == 0o700
+    peer_id = directory.peer_id()
+    with pytest.raises(DuplicateError):
+        directory.create(settings_from(PLAIN))
+    assert NodeDirectory(directory.path).peer_id() == peer_id
+
+
+def test_an_owner_is_named_by_64_hexadecimal_characters(tmp_path: Path) -> None:
+    directory = NodeDirectory(tmp_path / "bob")
+    directory.create(settings_from(PLAIN))
+    assert directory.owner_key() is None
+    for wrong in ("", "ab", "g" * 64, "AB" * 32):
+        with pytest.raises(SchemaError):
+            directory.set_owner(wrong)
+    directory.set_owner("ab" * 32)
+    assert directory.owner_key() == b"\xab" * 32
