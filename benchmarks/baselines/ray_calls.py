@@ -67,7 +67,7 @@ def main() -> None:
     """Serves rounds until standard input ends."""
     assert os.environ["RAY_AUTH_MODE"] == "token"
     ray.init(address=sys.argv[1], namespace="baseline", logging_level="ERROR", log_to_driver=False)
-    actor = Calculator.remote()  # type: ignore[attr-defined] the decorator adds it
+    actor = Calculator.remote()  # type: ignore[attr-defined]
     assert ray.get(actor.pid.remote()) != os.getpid()
     measure(actor)  # warms up: connections, code paths
     for _ in sys.stdin:
