@@ -13,7 +13,7 @@ A peer's request arrives in the gateway and goes down this list:
 - ``registry``  a network's index of other nodes' signed records.
 - ``channel``   the socket over which the gateway reaches the store.
 - ``ports``     what the services see of each other.
-- ``journal``   the SQLite file; ``layout`` the other files of a node's directory.
+- ``journal``   the SQLite file; ``layout`` the other files of a node's directory; ``logs``.
 - ``cluster``, ``processes``, ``sockets``  one Ray cluster as processes of this machine.
 
 The services are plain classes; only ``remote`` and ``deploy`` know Ray.

@@ -16,6 +16,7 @@ from ray.exceptions import RayActorError, RayTaskError
 
 from actors.channel import ChannelStore, StoreServer
 from actors.layout import NodeDirectory
+from actors.logs import log_to_stderr
 from actors.node import Node
 from actors.ports import AuditEvent, DatasetEntry
 from actors.registry import Registry
@@ -90,6 +91,7 @@ class RemoteStore:
     """The store's process; the gateway talks to it over the channel, not by Ray calls."""
 
     def __init__(self, objects: Path, channel: Path) -> None:
+        log_to_stderr()
         self._server = StoreServer(Store(objects), channel)
 
     def is_up(self) -> bool:
@@ -104,6 +106,7 @@ class RemoteGateway:
     def __init__(
         self, directory: str, state: Any, store: Any | None, channel: Path, registry: Any | None
     ) -> None:
+        log_to_stderr()
         place = NodeDirectory(Path(directory))
         settings = place.settings()
         self._node = Node(

@@ -5,6 +5,7 @@ loads nothing heavy: names below are loaded when first used, libp2p when first n
 Ray, torch or CrypTen.
 """
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from p2pgrid.client.pointer import TensorPointer as TensorPointer
     from p2pgrid.client.wallet import Wallet as Wallet
     from p2pgrid.errors import P2PGridError as P2PGridError
+
+# A library leaves the choice of handlers to the program; without any, warnings would go to stderr.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 _HOMES = {
     "Client": "client.connect",

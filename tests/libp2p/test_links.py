@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import psutil
 import pytest
@@ -246,6 +246,7 @@ def test_hundreds_of_links_leak_nothing(start_node: StartNode) -> None:
         me.ask(node)
         both = [psutil.Process(), psutil.Process(node.popen.pid)]
         before = [process.num_fds() for process in both]
+        sockets = open_sockets()
         for _ in range(300):
             link = me.link(node)
             assert link.request(Search(tags=("hello",))).exception(TEST_S) is None
@@ -253,6 +254,7 @@ def test_hundreds_of_links_leak_nothing(start_node: StartNode) -> None:
             assert me.over.get(timeout=TEST_S) is link
         me.ask(node)
         assert [process.num_fds() for process in both] == before
+        assert open_sockets() == sockets  # all of it went over one connection
 
 
 def test_garbage_connections_do_not_disturb_service(start_node: StartNode) -> None:
@@ -291,9 +293,13 @@ def until(is_so: Callable[[], bool]) -> None:
 
 @pytest.fixture(autouse=True)
 def no_socket_left() -> Iterator[None]:
-    before = set(psutil.Process().net_connections())
+    before = open_sockets()
     yield
-    assert set(psutil.Process().net_connections()) == before
+    assert open_sockets() == before
+
+
+def open_sockets() -> set[Any]:
+    return set(psutil.Process().net_connections())
 
 
 def test_a_plain_libp2p_peer_gets_nothing() -> None:
