@@ -39,7 +39,7 @@ test: venv lint
 	$(BIN)/python -m pytest -m 'not slow'
 
 test-full: venv lint
-	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest
+	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest --timeout=1800
 
 lint: venv
 	$(BIN)/ruff check .

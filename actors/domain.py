@@ -11,7 +11,7 @@ from types import MappingProxyType
 import msgspec
 
 from actors.gateway import Answer, Handler, LinkSession, require_account
-from actors.ports import AuditEvent, DatasetEntry, StatePort, StorePort, TensorEntry
+from actors.ports import AuditEvent, DatasetEntry, FailedObject, StatePort, StorePort, TensorEntry
 from actors.record_book import RecordBook, fitting
 from p2pgrid.config import DEFAULT_LIMITS, Limits
 from p2pgrid.errors import (
@@ -181,10 +181,23 @@ class Domain:
         if refused:
             message = Operate(ops=tuple(admitted), free=message.free)
         failed = await self._store.execute(_encoder.encode(message), buffers)
-        for out, reference in failed:
-            failure = objects.poison(out, self._failure(out, reference))
-            refused.append(FailedOp(out=out, failure=failure))
+        refused += self._poisoned(objects, admitted, failed)
         return Answer(Operated(tuple(refused)))
+
+    def _poisoned(
+        self, objects: SessionObjects, admitted: Sequence[Op], failed: Sequence[FailedObject]
+    ) -> list[FailedOp]:
+        """What the store could not do, each with its first cause."""
+        ops = {op.out: op for op in admitted} if failed else {}
+        return [
+            FailedOp(
+                out=out,
+                failure=objects.poison(
+                    out, objects.first_failure(ops[out]) or self._failure(out, reference)
+                ),
+            )
+            for out, reference in failed
+        ]
 
     def _failure(self, out: ObjectId, reference: str) -> Failure:
         if reference:

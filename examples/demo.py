@@ -112,7 +112,7 @@ class Demo:
         """The scientist's research; checks its numbers and gives the id of the births."""
         answer = json.loads(self.scientist(*arguments))
         expected = load_breast_cancer().data.mean(axis=0)
-        assert np.allclose(answer["means"], expected, rtol=0, atol=1e-9 * expected.max())
+        assert np.allclose(answer["means"], expected, rtol=1e-9, atol=0)
         return str(answer["dataset_id"])
 
 

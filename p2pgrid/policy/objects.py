@@ -57,7 +57,7 @@ class SessionObjects:
         if out[:PREFIX_BYTES] != self.prefix or out <= self._last:
             raise RemoteProtocolError(f"{short(out)} is not a fresh name of this session")
         self._last = out
-        first = self._first_failure(op)
+        first = self.first_failure(op)
         if first is not None:
             return self.poison(out, first)
         try:
@@ -129,7 +129,8 @@ class SessionObjects:
             raise QuotaExceededError(what="bytes", needed=needed, limit=limit)
         self._bytes = needed
 
-    def _first_failure(self, op: Op) -> Failure | None:
+    def first_failure(self, op: Op) -> Failure | None:
+        """The failure of the first operand that failed; None when none did."""
         for operand in op.inputs:
             if isinstance(operand, bytes) and operand in self._failed:
                 return self._failed[operand]

@@ -88,7 +88,7 @@ def check_index(shape: Shape, items: tuple[Param, ...]) -> None:
         raise RemoteIndexError(index="with two ellipses", shape=str(shape))
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=4096)
 def index(shape: Shape, items: tuple[Param, ...]) -> Shape:
     """The shape of ``array[items]`` for ints, slices, ``...`` and new axes.
 

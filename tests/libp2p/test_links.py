@@ -205,7 +205,7 @@ def test_a_peer_that_restarts_is_reachable_at_once(start_node: StartNode) -> Non
 
 
 # The defaults (8 s of silence) pass the same laws by the virtual clock.
-TIMING = {"ping_every_s": 0.5, "silent_after_s": 3.0, "dial_s": 3.0}
+TIMING = {"ping_every_s": 0.5, "silent_after_s": 3.0, "dial_s": 4.0}
 
 
 def test_a_frozen_peer_is_noticed_and_linked_again_when_it_thaws(start_node: StartNode) -> None:
@@ -339,13 +339,12 @@ def test_a_connect_does_not_wait_for_a_second_connection() -> None:
 
 
 def test_a_node_says_nothing_of_dead_frozen_and_rude_peers(start_node: StartNode) -> None:
-    timing = {"ping_every_s": 0.2, "silent_after_s": 1.0, "dial_s": 3.0}
     dead, frozen, impostor = (start_node(seed=bytes([number]) * 32) for number in range(3))
     dead.kill()
     frozen.send(signal.SIGSTOP)
     wrong = f"{impostor.place}/p2p/{dead.peer}"
-    node = start_node(dial=[dead.addresses[0], frozen.addresses[0], wrong], **timing)
-    with here(**timing) as me, tcp_to(node) as rude:
+    node = start_node(dial=[dead.addresses[0], frozen.addresses[0], wrong], dial_s=3.0)
+    with here() as me, tcp_to(node) as rude:
         rude.sendall(secrets.token_bytes(1000))
         too_much = me.link(node).request(HOLD, [bytes(2 * MIB)])
         me.over.get(timeout=TEST_S)
