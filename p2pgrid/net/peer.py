@@ -10,7 +10,7 @@ from typing import TypeVar
 import trio
 
 from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing
-from p2pgrid.errors import LocalProtocolError, TransportError
+from p2pgrid.errors import LocalProtocolError, PeerUnreachableError, TransportError
 from p2pgrid.ids import PeerId
 from p2pgrid.net.dht import Dht
 from p2pgrid.net.link import Inbound, Link
@@ -98,10 +98,9 @@ class Peer:
             PeerUnreachableError, IdentityMismatchError: see ``Transport.dial``.
             LocalProtocolError: this peer was stopped, or never started.
         """
-        link = self._links.get(peer)
-        if link is not None and link.is_open:
-            return link
-        return self._call(lambda: self._dial(peer, tuple(addresses)), wait_s=self._timing.dial_s)
+        return self._open_link(peer) or self._call(
+            lambda: self._dial(peer, tuple(addresses)), wait_s=self._timing.dial_s
+        )
 
     def join(self, addresses: Sequence[str]) -> int:
         """Enters the DHT through known peers; how many of them answered."""
@@ -158,8 +157,8 @@ class Peer:
         A peer that dials again lost its end of the old link. Where both dialled at once, both
         keep the stream that the peer with the larger id dialled.
         """
-        old = self._links.get(stream.peer)
-        if old is not None and old.is_open:
+        old = self._open_link(stream.peer)
+        if old is not None:
             crossed = old.dialled is not dialled
             if crossed and dialled is not (self.peer_id > stream.peer):
                 return None
@@ -174,6 +173,10 @@ class Peer:
         self._links[link.peer] = link
         return link
 
+    def _open_link(self, peer: PeerId) -> Link | None:
+        link = self._links.get(peer)
+        return link if link is not None and link.is_open else None
+
     async def _run(self, link: Link) -> None:
         try:
             await link.run()
@@ -186,10 +189,15 @@ class Peer:
         if peer == self.peer_id:
             raise LocalProtocolError("a peer cannot dial itself")
         async with self._dialling.setdefault(peer, trio.Lock()):
-            link = self._links.get(peer)
-            if link is not None and link.is_open:
+            if (link := self._open_link(peer)) is not None:
                 return link
-            stream = await self._transport.dial(peer, addresses, timeout_s=self._timing.dial_s)
+            try:
+                stream = await self._transport.dial(peer, addresses, timeout_s=self._timing.dial_s)
+            except PeerUnreachableError:
+                # A peer that dialled us at the same time may refuse our stream half-way.
+                if (link := self._open_link(peer)) is not None:
+                    return link
+                raise
             if self._quit.is_set():
                 await stream.aclose()
                 raise TransportError("this peer was stopped", retryable=False)

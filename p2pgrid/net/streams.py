@@ -1,5 +1,6 @@
 """libp2p behind the transport seam: one ``/p2pgrid/1`` stream carries all frames of a pair."""
 
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,6 +13,8 @@ from p2pgrid.ids import PeerId
 from p2pgrid.net import host as libp2p_host
 from p2pgrid.net.transport import Accept, FrameStream
 from p2pgrid.protocol.codec import PREFIX_BYTES, Buffer, frame_size
+
+log = logging.getLogger(__name__)
 
 READ_BYTES = 1 << 18
 JOIN_BELOW = 1 << 16
@@ -121,28 +124,29 @@ class Libp2pTransport:
     ) -> FrameStream:
         """Connects if need be and opens the control stream."""
         if libp2p_host.is_connected(self.host, peer):
+            timeout_s /= 2
             try:
-                return await self._dial(peer, addresses, timeout_s=timeout_s / 2)
-            except PeerUnreachableError:
+                return await self._open(peer, addresses, timeout_s=timeout_s)
+            except RemoteTimeoutError:
                 # libp2p does not notice for minutes that a connection is dead.
                 await libp2p_host.hang_up(self.host, peer)
-            timeout_s /= 2
-        return await self._dial(peer, addresses, timeout_s=timeout_s)
-
-    async def _dial(
-        self, peer: PeerId, addresses: Sequence[str], *, timeout_s: float
-    ) -> FrameStream:
-        until = trio.current_time() + timeout_s
-        await libp2p_host.connect(self.host, peer, addresses, timeout_s=timeout_s)
-        left_s = max(until - trio.current_time(), 0)
+            except PeerUnreachableError:
+                log.debug("a connection broke as it was to be used again", extra={"peer": peer})
         try:
-            stream = await libp2p_host.open_stream(self.host, peer, timeout_s=left_s)
+            return await self._open(peer, addresses, timeout_s=timeout_s)
         except RemoteTimeoutError as error:
             reason = f"no answer within {timeout_s:g} s"
             raise PeerUnreachableError(
                 peer=peer, addresses=len(addresses), reason=reason
             ) from error
-        return Libp2pStream(stream)
+
+    async def _open(
+        self, peer: PeerId, addresses: Sequence[str], *, timeout_s: float
+    ) -> FrameStream:
+        until = trio.current_time() + timeout_s
+        await libp2p_host.connect(self.host, peer, addresses, timeout_s=timeout_s)
+        left_s = max(until - trio.current_time(), 0)
+        return Libp2pStream(await libp2p_host.open_stream(self.host, peer, timeout_s=left_s))
 
 
 def peer_id_in(address: str) -> PeerId:

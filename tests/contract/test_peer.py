@@ -203,6 +203,7 @@ class HeldTransport(MemoryTransport):
         self.dialling, self.dialled = threading.Event(), threading.Event()
         self.may_dial, self.may_return = trio.Event(), trio.Event()
         self.dials = 0
+        self.is_refused = False
 
     @override
     async def dial(
@@ -211,6 +212,8 @@ class HeldTransport(MemoryTransport):
         self.dials += 1
         self.dialling.set()
         await self.may_dial.wait()
+        if self.is_refused:
+            raise PeerUnreachableError(peer=peer, addresses=1, reason="refused")
         stream = await super().dial(peer, addresses, timeout_s=timeout_s)
         self.dialled.set()
         await self.may_return.wait()
@@ -266,6 +269,20 @@ def test_crossed_dials_end_in_one_link_whoever_is_first(
     expect_one_link(one, two, asked_over=(one.asked_over, two.asked_over))
     assert {dial.result(0) for dial in dials} == {link(one, two), link(two, one)}
     assert [peer.held.dials for peer in held_pair] == [1, 1]
+
+
+def test_a_dial_that_is_refused_for_a_link_of_the_other_side_gives_that_link(
+    held_pair: list[HeldPeer], threads: ThreadPoolExecutor
+) -> None:
+    one, two = held_pair
+    one.held.is_refused = True
+    dial = threads.submit(link, one, two)
+    assert one.held.dialling.wait(WAIT_S)
+    two.soon(two.held.may_dial.set)
+    two.soon(two.held.may_return.set)
+    ask(two, one)
+    one.soon(one.held.may_dial.set)
+    assert dial.result(WAIT_S) is one.asked_over[0]
 
 
 def test_a_dial_that_succeeds_after_the_stop_makes_no_link(

@@ -13,6 +13,7 @@ from p2pgrid.errors import (
     TransportError,
 )
 from p2pgrid.net.memory import Faults
+from p2pgrid.net.streams import Libp2pTransport
 from p2pgrid.net.transport import FrameStream
 from p2pgrid.protocol.codec import PREFIX_BYTES
 from tests.contract.worlds import (
@@ -283,6 +284,22 @@ def test_a_peer_that_is_back_is_dialled_at_once(world: World) -> None:
             await before.aclose()
 
     run(world, work)
+
+
+@pytest.mark.libp2p
+def test_a_peer_that_connects_and_then_says_nothing_is_unreachable() -> None:
+    async def never(_: object) -> None:
+        await trio.sleep_forever()
+
+    async def work() -> None:
+        async with served(Libp2p(), 1, 2) as (one, two):
+            assert isinstance(two.transport, Libp2pTransport)
+            two.transport.host.get_network().common_stream_handler = never
+            for _ in range(2):  # over a new connection, and over the one there is
+                with pytest.raises(PeerUnreachableError, match="no answer"):
+                    await one.dial(two, timeout_s=1)
+
+    run(Libp2p(), work)
 
 
 @pytest.mark.libp2p
