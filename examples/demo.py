@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -82,11 +82,8 @@ class Demo:
         """Notes the memory of all nodes, each shared page counted once (PSS)."""
         total = 0
         for pid in self.processes():
-            with_memory = psutil.Process(pid)
-            try:
-                total += with_memory.memory_full_info().pss
-            except psutil.NoSuchProcess:
-                continue
+            with suppress(psutil.NoSuchProcess):
+                total += psutil.Process(pid).memory_full_info().pss
         self.peak_mib = max(self.peak_mib, total / MIB)
 
     def scientist(self, *arguments: str) -> str:
@@ -216,7 +213,8 @@ def kill_cluster(node: Node) -> None:
     assert running is not None
     killed = [found for pid in members(running.session) if (found := _process(pid))]
     for process in killed:
-        process.kill()
+        with suppress(psutil.NoSuchProcess):  # Ray's processes also end one another
+            process.kill()
     psutil.wait_procs(killed, timeout=10)
     console.print(f"  killed {len(killed)} processes")
 
