@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -111,8 +112,19 @@ def test_processes_of_other_users_are_not_touched(
 
 
 def test_the_caller_is_never_a_member() -> None:
-    own = os.getsid(0)
-    assert os.getpid() not in members(Session(own, started_at(own), str(Path.cwd())))
+    """In a session of its own: in a container, pytest's may be one that the kernel calls 0."""
+    script = (
+        "import os, subprocess; from actors.processes import Session, members, started_at\n"
+        f"with subprocess.Popen({SLEEP.split()}) as child:\n"
+        "    me = os.getpid()\n"
+        "    print(*members(Session(me, started_at(me), os.getcwd())).values())\n"
+        "    child.kill()"
+    )
+    command = [sys.executable, "-c", script]
+    asked = subprocess.run(
+        command, start_new_session=True, check=True, capture_output=True, text=True
+    )
+    assert asked.stdout.split() == ["sleep"]
 
 
 def test_stop_ends_members_of_all_sessions_and_nothing_else(start: Start) -> None:
