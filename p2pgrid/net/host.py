@@ -155,6 +155,19 @@ def parse_address(text: str) -> tuple[PeerId, Multiaddr]:
     return peer, address.decapsulate_code(P_P2P)
 
 
+def host_in(text: str) -> str:
+    """The IP address in a multiaddr to listen on.
+
+    Raises:
+        AddressError: it is none.
+    """
+    address = _parse_multiaddr(text)
+    protocol = next(iter(address.protocols()))
+    if protocol.name not in {"ip4", "ip6"}:
+        raise AddressError(address=text)
+    return str(address.value_for_protocol(protocol.name))
+
+
 def is_dialable(address: Multiaddr) -> bool:
     """Whether we could dial an address that somebody sent us; it may be any bytes."""
     try:

@@ -96,6 +96,8 @@ class Link:
         self._sent_at = self._clock.current_time()
         self._work = trio.Event()
         self._rearm = trio.Event()
+        self._due = 0.0
+        """When the watch wakes next, if nothing rearms it."""
         self._scope = trio.CancelScope()
         self._reason = f"the link to {self.peer} was closed"
 
@@ -245,7 +247,8 @@ class Link:
             if now >= self._sent_at + self._timing.ping_every_s and not self._outbox:
                 self._ping()
             self._rearm = trio.Event()
-            with trio.move_on_at(self._next_duty()):
+            self._due = self._next_duty()
+            with trio.move_on_at(self._due):
                 await self._rearm.wait()
 
     def _next_duty(self) -> float:
@@ -290,7 +293,9 @@ class Link:
 
     def _awake(self) -> None:
         self._work.set()
-        if self._exchange.waiting:
+        with self._lock:
+            deadline = self._exchange.next_deadline()
+        if deadline < self._due:
             self._rearm.set()
 
     def _end_late(self, now: float) -> None:

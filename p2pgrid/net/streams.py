@@ -7,74 +7,62 @@ from typing import Any
 
 import trio
 from libp2p.network.stream.exceptions import StreamError
+from typing_extensions import override
 
-from p2pgrid.errors import PeerUnreachableError, RemoteTimeoutError, TransportError
+from p2pgrid.errors import (
+    PeerUnreachableError,
+    RemoteProtocolError,
+    RemoteTimeoutError,
+    TransportError,
+)
 from p2pgrid.ids import PeerId
 from p2pgrid.net import host as libp2p_host
+from p2pgrid.net.framing import FramedStream
+from p2pgrid.net.tls_listener import TlsListener
 from p2pgrid.net.transport import Accept, FrameStream
-from p2pgrid.protocol.codec import PREFIX_BYTES, Buffer, frame_size
+from p2pgrid.net.upgrade import Upgrades
+from p2pgrid.protocol.codec import Buffer
 
 log = logging.getLogger(__name__)
 
-READ_BYTES = 1 << 18
-JOIN_BELOW = 1 << 16
 RESET_S = 1.0
+OFFER_S = 10.0
 
 
-class Libp2pStream:
-    """Frames over one libp2p stream; reads ahead, so that a small frame costs one read."""
+class Libp2pStream(FramedStream):
+    """Frames over one libp2p stream."""
 
     def __init__(self, stream: Any) -> None:
+        super().__init__(PeerId(stream.muxed_conn.peer_id.to_base58()))
         self._stream = stream
-        self._peer = PeerId(stream.muxed_conn.peer_id.to_base58())
-        self._ahead = bytearray()
         self._is_writing = False
-        self._heard_at = trio.current_time()
 
     @property
-    def peer(self) -> PeerId:
-        """The peer id that noise authenticated."""
-        return self._peer
+    def remote_host(self) -> str | None:
+        """The IP address of the other end; None where libp2p cannot tell."""
+        address = self._stream.get_remote_address()
+        return None if address is None else str(address[0])
 
-    @property
-    def heard_at(self) -> float:
-        """When the last byte came in, in trio's time."""
-        return self._heard_at
-
-    async def send(self, chunks: Sequence[Buffer]) -> None:
-        """Writes one frame; small ones in a single write."""
-        if sum(len(chunk) for chunk in chunks) < JOIN_BELOW:
-            chunks = (b"".join(chunks),)
+    @override
+    async def _write(self, data: Buffer) -> None:
         self._is_writing = True
         try:
-            for chunk in chunks:
-                await self._stream.write(chunk)
+            await self._stream.write(data)
         except (StreamError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise TransportError(f"the link to {self._peer} broke while writing") from error
         self._is_writing = False
 
-    async def receive(self, *, limit: int) -> Buffer:
-        """Reads one frame; memory grows with the bytes that came, not with those claimed."""
-        await self._fill(PREFIX_BYTES)
-        size = frame_size(bytes(self._ahead[:PREFIX_BYTES]), limit=limit)
-        await self._fill(PREFIX_BYTES + size)
-        if len(self._ahead) == PREFIX_BYTES + size:
-            body, self._ahead = self._ahead, bytearray()
-            return memoryview(body)[PREFIX_BYTES:]
-        body = bytearray(memoryview(self._ahead)[PREFIX_BYTES : PREFIX_BYTES + size])
-        del self._ahead[: PREFIX_BYTES + size]
-        return memoryview(body)
+    @override
+    async def _read(self, limit: int) -> bytes:
+        try:
+            return bytes(await self._stream.read(limit))
+        except (StreamError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise TransportError(f"{self._peer} closed the link") from error
 
-    async def _fill(self, size: int) -> None:
-        while len(self._ahead) < size:
-            try:
-                piece = await self._stream.read(READ_BYTES)
-            except (StreamError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
-                raise TransportError(f"{self._peer} closed the link") from error
-            if not piece:
-                raise TransportError(f"{self._peer} closed the link")
-            self._heard_at = trio.current_time()
-            self._ahead += piece
+    async def end(self) -> None:
+        """Says that no more comes from here; what was sent arrives."""
+        with trio.move_on_after(RESET_S):
+            await self._stream.close()
 
     async def aclose(self) -> None:
         """Resets the stream: a graceful close would wait for a peer that may be frozen."""
@@ -89,12 +77,24 @@ class Libp2pStream:
 
 
 class Libp2pTransport:
-    """One libp2p host; noise, yamux and TCP only."""
+    """One libp2p host; noise, yamux and TCP only, upgraded to TLS where both ends can.
 
-    def __init__(self, seed: bytes, listen: Sequence[str], announce: Sequence[str] = ()) -> None:
+    ``tls_port`` is where it listens for that (0: any port; None: it makes no offers).
+    """
+
+    def __init__(
+        self,
+        seed: bytes,
+        listen: Sequence[str],
+        announce: Sequence[str] = (),
+        *,
+        tls_port: int | None = 0,
+    ) -> None:
         self._listen = tuple(listen)
         self._addresses: tuple[str, ...] = ()
         self.host: Any = libp2p_host.build_host(seed, self._listen, announce=announce)
+        offers = tls_port is not None and bool(self._listen)
+        self._upgrades = Upgrades(_listener(self._listen[0], tls_port or 0) if offers else None)
 
     @property
     def peer_id(self) -> PeerId:
@@ -111,10 +111,20 @@ class Libp2pTransport:
         """Runs the host while the context is open."""
 
         async def on_stream(stream: Any) -> None:
-            await accept(Libp2pStream(stream))
+            control = Libp2pStream(stream)
+            try:
+                with trio.fail_after(OFFER_S):
+                    upgraded = await self._upgrades.offer_on(control)
+            except (TransportError, RemoteProtocolError, trio.TooSlowError):
+                await control.aclose()
+                return
+            try:
+                await accept(upgraded)
+            finally:
+                await upgraded.aclose()
 
         self.host.set_stream_handler(libp2p_host.CONTROL_PROTOCOL, on_stream)
-        async with libp2p_host.running(self.host, self._listen):
+        async with self._upgrades.serving(), libp2p_host.running(self.host, self._listen):
             if self._listen:
                 self._addresses = tuple(str(address) for address in self.host.get_addrs())
             yield
@@ -146,7 +156,21 @@ class Libp2pTransport:
         until = trio.current_time() + timeout_s
         await libp2p_host.connect(self.host, peer, addresses, timeout_s=timeout_s)
         left_s = max(until - trio.current_time(), 0)
-        return Libp2pStream(await libp2p_host.open_stream(self.host, peer, timeout_s=left_s))
+        control = Libp2pStream(await libp2p_host.open_stream(self.host, peer, timeout_s=left_s))
+        try:
+            with trio.fail_at(until):
+                return await self._upgrades.take_on(control)
+        except trio.TooSlowError as error:
+            await control.aclose()
+            raise RemoteTimeoutError(peer=peer, timeout_s=timeout_s) from error
+        except (TransportError, RemoteProtocolError):
+            await control.aclose()
+            raise
+
+
+def _listener(listen: str, port: int) -> TlsListener:
+    """On the same interface as libp2p."""
+    return TlsListener(libp2p_host.host_in(listen), port)
 
 
 def peer_id_in(address: str) -> PeerId:

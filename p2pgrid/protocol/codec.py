@@ -80,6 +80,11 @@ def encode(
     return [_U32.pack(size) + _U32.pack(len(header)) + header, *buffers]
 
 
+def as_frame(body: bytes) -> list[Buffer]:
+    """The chunks of a frame whose body is no envelope: what is said before the first request."""
+    return [_U32.pack(len(body)) + body]
+
+
 def frame_size(prefix: bytes, *, limit: int) -> int:
     """The number of bytes that follow the first four of a frame.
 

