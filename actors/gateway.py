@@ -130,15 +130,12 @@ class Gateway:
     async def _answer(self, session: LinkSession, inbound: Inbound) -> None:
         try:
             answer = await self._handle(session, inbound)
+            inbound.answer(answer.message, answer.buffers)
         except RemoteProtocolError as error:
             log.warning("peer broke the protocol", extra={"peer": inbound.link.peer})
             inbound.link.close_soon(str(error))
-            return
-        except P2PGridError as error:
-            answer = self._refusal(error)
         except Exception as error:  # noqa: BLE001 the border: a mistake of ours must not show
-            answer = self._refusal(error)
-        inbound.answer(answer.message, answer.buffers)
+            inbound.answer(self._refusal(error).message)
 
     async def _handle(self, session: LinkSession, inbound: Inbound) -> Answer:
         handler = self._handlers.get(type(inbound.message))

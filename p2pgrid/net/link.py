@@ -9,6 +9,7 @@ read: an answer counts as one of the peer's open requests until it is being writ
 
 import contextlib
 import logging
+import secrets
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -138,7 +139,7 @@ class Link:
     def send_answer(self, number: int, message: Message, buffers: Sequence[Buffer] = ()) -> None:
         """Answers a request of the peer, from any thread; ``Inbound.answer`` calls this."""
         with self._lock:
-            if not self.is_open or not self._exchange.finish(number):
+            if not self.is_open or not self._exchange.owes(number):
                 return
             if buffers and self._queued > self._limits.queue:
                 message, buffers = faults.failure_of(BusyError(limit=self._limits.queue)), ()
@@ -146,6 +147,7 @@ class Link:
                 self._put(Kind.ANSWER, number, message, buffers)
             except TooLargeError as error:
                 self._put(Kind.ANSWER, number, faults.failure_of(error), ())
+            self._exchange.finish(number)
         self._wake()
 
     def close(self, reason: str) -> None:
@@ -218,7 +220,15 @@ class Link:
             if self._exchange.working_on + self._answers_queued > self._limits.requests:
                 raise RemoteProtocolError("the peer sends requests, but does not read the answers")
         if is_new:
-            self._on_request(Inbound(self, frame.envelope.request, message, frame.buffers))
+            self._hand_on(Inbound(self, frame.envelope.request, message, frame.buffers))
+
+    def _hand_on(self, inbound: Inbound) -> None:
+        try:
+            self._on_request(inbound)
+        except Exception:  # a mistake of the layer above must not end the other links
+            reference = secrets.token_hex(4)
+            log.exception("request failed", extra={"reference": reference})
+            inbound.answer(faults.internal(reference))
 
     async def _write(self) -> None:
         while True:
