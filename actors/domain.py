@@ -13,7 +13,8 @@ import msgspec
 from actors.gateway import Answer, Handler, LinkSession, require_account
 from actors.ports import AuditEvent, DatasetEntry, FailedObject, StatePort, StorePort, TensorEntry
 from actors.record_book import RecordBook, fitting
-from p2pgrid.config import DEFAULT_LIMITS, Limits
+from actors.sessions import Sessions
+from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing
 from p2pgrid.errors import (
     DuplicateError,
     GetNotPermittedError,
@@ -23,6 +24,7 @@ from p2pgrid.errors import (
 )
 from p2pgrid.ids import DatasetId, ObjectId, short
 from p2pgrid.policy.access import Label, require_get, require_owner
+from p2pgrid.policy.leases import Lease, Owner
 from p2pgrid.policy.objects import SessionObjects
 from p2pgrid.protocol import faults
 from p2pgrid.protocol.arrays import Array, dtype_named, header_of, raw_bytes, read_array
@@ -66,15 +68,21 @@ class Domain:
         book: RecordBook,
         on_published: OnPublished,
         limits: Limits = DEFAULT_LIMITS,
+        timing: Timing = DEFAULT_TIMING,
     ) -> None:
         self.name = book.name
         self._state, self._store, self._book = state, store, book
         self._on_published = on_published
-        self._limits = limits
         self._accounts: dict[bytes, Account] = {}
         self._allowed: dict[DatasetId, frozenset[str]] = {}
         self._labels: dict[ObjectId, Label] = {}
         self._entries: dict[DatasetId, DatasetEntry] = {}
+        self._sessions = Sessions(
+            lambda prefix: SessionObjects(prefix, self._labels, limits=limits, domain=self.name),
+            store.drop,
+            lease_s=timing.lease_s,
+            limits=limits,
+        )
         self._publishing = asyncio.Lock()
         self.handlers: Mapping[type[Message], Handler] = MappingProxyType(
             {
@@ -97,17 +105,17 @@ class Domain:
         """The account that this key is enrolled for."""
         return self._accounts.get(public_key)
 
-    def open_objects(self, prefix: bytes) -> SessionObjects:
-        """A place for the objects of a session."""
-        return SessionObjects(prefix, self._labels, limits=self._limits, domain=self.name)
+    def claim(self, owner: Owner, holder: LinkSession) -> Lease:
+        """The session that the owner comes back to, or a new one."""
+        return self._sessions.claim(owner, holder)
+
+    def release(self, lease: Lease, holder: LinkSession) -> None:
+        """Notes that the link of a session has ended."""
+        self._sessions.release(lease, holder)
 
     def own_record(self) -> bytes:
         """The domain's signed record."""
         return self._book.node_record()
-
-    async def session_over(self, prefix: bytes) -> None:
-        """Frees the objects of a session."""
-        await self._store.drop(prefix)
 
     def _list(self, entry: DatasetEntry) -> None:
         self._entries[entry.dataset_id] = entry

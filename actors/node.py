@@ -76,7 +76,7 @@ class Node:
             kind=settings.kind,
             addresses=lambda: self._peer.addresses,
         )
-        self._service = self._make_service(store, registry, limits)
+        self._service = self._make_service(store, registry, limits, timing)
         self._gateway = Gateway(self._service, peer_id=self._book.peer_id, loop=self._loop)
 
     @property
@@ -116,7 +116,11 @@ class Node:
         self._gateway.on_over(link)
 
     def _make_service(
-        self, store: StorePort | None, registry: RegistryPort | None, limits: Limits
+        self,
+        store: StorePort | None,
+        registry: RegistryPort | None,
+        limits: Limits,
+        timing: Timing,
     ) -> Service:
         self._announcer = Announcer(
             self._peer,
@@ -135,6 +139,7 @@ class Node:
             book=self._book,
             on_published=self._announcer.promptly,
             limits=limits,
+            timing=timing,
         )
 
     def _run(self, work: Coroutine[Any, Any, Result]) -> Result:

@@ -30,8 +30,9 @@ from p2pgrid.protocol.messages import Found, ListDatasets, NewTensor, Publish, P
 class DomainClient:
     """A domain; it is dialled and logged in to when that is first needed.
 
-    After a lost link the next call dials again. Pointers to datasets go on to work; pointers to
-    results of the old link raise ``ObjectGoneError``, because those results are gone.
+    After a lost link the next call dials again, and the domain gives back the session that it
+    keeps for this program for a while: pointers go on to work. What was under way fails with
+    ``TransportError``; pointers of a session that has ended raise ``ObjectGoneError``.
     """
 
     def __init__(
@@ -52,7 +53,13 @@ class DomainClient:
         self._peer = peer
         self._addresses = tuple(addresses)
         self._logins = Logins(
-            peer_id, wallet, link=self.link, own_id=peer.peer_id, soon=peer.soon, timing=timing
+            peer_id,
+            wallet,
+            link=self.link,
+            own_id=peer.peer_id,
+            soon=peer.soon,
+            later=peer.later,
+            timing=timing,
         )
 
     def login(self, user: str | None = None) -> "DomainClient":
@@ -150,7 +157,7 @@ class DomainClient:
         """
         live = self._logins.session()
         for session in needed:
-            if session is not live:
+            if session.names is not live.names:
                 raise ObjectGoneError(object_id="of an ended session", domain=self.name)
         return live
 

@@ -106,8 +106,7 @@ class TensorPointer:
             ObjectGoneError: the object does not exist any more.
             P2PGridError: why the operation, or one that it needs, failed.
         """
-        needed = () if self._session is None else (self._session,)
-        return self._domain.get(self._id, needed=needed, user=user)
+        return self._domain.get(self._id, needed=self._sessions(), user=user)
 
     def sum(self, axis: int | None = None, *, keepdims: bool = False) -> "TensorPointer":
         """The sum over one axis, or over all elements."""
@@ -206,8 +205,7 @@ class TensorPointer:
         for operand in operands:
             if isinstance(operand, TensorPointer):
                 self._same_domain(operand)
-                if operand._session is not None:
-                    needed.add(operand._session)
+                needed.update(operand._sessions())
                 metas.append(operand._meta)
                 inputs.append(operand._id)
             else:
@@ -222,6 +220,14 @@ class TensorPointer:
         result._id, result._batch = live.apply(name, inputs, params)
         result._session = live
         return result
+
+    def _sessions(self) -> tuple[Session, ...]:
+        """The session that made the object; none for a dataset. Raises why it is not there."""
+        if self._session is None or self._batch is None:
+            return ()
+        if self._batch.error is not None:
+            raise self._batch.error
+        return (self._session,)
 
     def _same_domain(self, other: "TensorPointer") -> None:
         if other._domain is not self._domain and other.location != self.location:

@@ -91,6 +91,15 @@ class Peer:
         """Calls a plain function in the network thread; it must not block."""
         self._portal.soon(function)
 
+    def later(self, delay_s: float, function: Callable[[], object]) -> None:
+        """Calls a plain function in the network thread after a while; it must not block."""
+
+        async def call() -> None:
+            await trio.sleep(delay_s)
+            function()
+
+        self._portal.start(call)
+
     def link_to(self, peer: PeerId, addresses: Sequence[str]) -> Link:
         """The open link to a peer; dials when there is none.
 

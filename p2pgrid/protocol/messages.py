@@ -85,11 +85,15 @@ class Login(_Message, frozen=True, tag="login"):
 
 
 class Session(_Message, frozen=True, tag="session"):
-    """The login holds; objects of this link are named ``prefix`` + 8 bytes of the client."""
+    """The login holds; objects are named ``prefix`` + 8 bytes of the client, above ``last``.
+
+    A client whose link broke gets the session that it had, as long as its lease runs.
+    """
 
     account: Name
     role: Role
     prefix: Annotated[bytes, Meta(min_length=8, max_length=8)]
+    last: Annotated[bytes, Meta(min_length=8, max_length=8)] = bytes(8)
 
 
 class Enrol(_Message, frozen=True, tag="enrol"):
