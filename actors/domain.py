@@ -38,6 +38,7 @@ from p2pgrid.protocol.messages import (
     Get,
     ListAccounts,
     ListDatasets,
+    ListObjects,
     Message,
     Op,
     Operate,
@@ -88,6 +89,7 @@ class Domain:
             {
                 Enrol: self._enrol,
                 ListAccounts: self._list_accounts,
+                ListObjects: self._list_objects,
                 ListDatasets: self._list_datasets,
                 Publish: self._publish,
                 Operate: self._operate,
@@ -137,6 +139,10 @@ class Domain:
         require_owner(session.account, action="listing users", domain=self.name)
         accounts = sorted(self._accounts.values(), key=lambda account: account.name)
         return Answer(Accounts(tuple(accounts)))
+
+    async def _list_objects(self, session: LinkSession, _: ListObjects, __: object) -> Answer:
+        require_owner(session.account, action="seeing who holds what", domain=self.name)
+        return Answer(self._sessions.holdings(lambda dataset: self._entries[dataset].name))
 
     async def _list_datasets(self, _: LinkSession, message: ListDatasets, __: object) -> Answer:
         return Answer(fitting(self._book.dataset_records(message.tags)))

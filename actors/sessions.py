@@ -11,8 +11,10 @@ from math import inf
 
 from p2pgrid.config import Limits
 from p2pgrid.errors import UnavailableError
+from p2pgrid.ids import DatasetId
 from p2pgrid.policy.leases import Lease, Leases, Owner
 from p2pgrid.policy.objects import PREFIX_BYTES, SessionObjects
+from p2pgrid.protocol.messages import MAX_HOLDINGS, MAX_SOURCES_TOLD, Holding, Holdings
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +55,13 @@ class Sessions:
         now = asyncio.get_running_loop().time()
         self._collect(self._leases.release(lease, holder, now=now))
 
+    def holdings(self, name_of: Callable[[DatasetId], str]) -> Holdings:
+        """Who holds what; ``name_of`` names a dataset."""
+        now = asyncio.get_running_loop().time()
+        leases = sorted(self._leases, key=lambda lease: -lease.objects.held_bytes)
+        rows = (_row(lease, name_of, now=now) for lease in leases[:MAX_HOLDINGS])
+        return Holdings(tuple(rows), sessions=len(leases))
+
     def _expire(self) -> None:
         self._collect(self._leases.expire(now=asyncio.get_running_loop().time()))
 
@@ -72,3 +81,17 @@ class Sessions:
             await self._drop(prefix)
         except UnavailableError:
             log.info("the store restarts: the values of a session are gone with its memory")
+
+
+def _row(lease: Lease, name_of: Callable[[DatasetId], str], *, now: float) -> Holding:
+    names = sorted(map(name_of, lease.objects.sources))
+    return Holding(
+        account=lease.owner.account,
+        peer=lease.owner.peer,
+        objects=len(lease.objects),
+        held_bytes=lease.objects.held_bytes,
+        datasets=tuple(names[:MAX_SOURCES_TOLD]),
+        sources=len(names),
+        age_s=now - lease.since,
+        left_s=None if lease.until == inf else max(0.0, lease.until - now),
+    )

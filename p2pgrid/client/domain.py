@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 
 from p2pgrid.client.calls import ask
 from p2pgrid.client.datasets import DatasetPointer, require_names
+from p2pgrid.client.holdings import HeldObjects
 from p2pgrid.client.login import Logins
 from p2pgrid.client.records import read_dataset
 from p2pgrid.client.session import Session
@@ -24,7 +25,15 @@ from p2pgrid.ids import ObjectId, PeerId, short
 from p2pgrid.net.link import Link
 from p2pgrid.net.peer import Peer
 from p2pgrid.protocol.arrays import Array, as_array, header_of, raw_bytes
-from p2pgrid.protocol.messages import Found, ListDatasets, NewTensor, Publish, Published
+from p2pgrid.protocol.messages import (
+    Found,
+    Holdings,
+    ListDatasets,
+    ListObjects,
+    NewTensor,
+    Publish,
+    Published,
+)
 
 
 class DomainClient:
@@ -89,6 +98,16 @@ class DomainClient:
         """The datasets that have all these tags, straight from the domain."""
         found = ask(self.link(), ListDatasets(tags=tags), Found)
         return tuple(self._dataset(record) for record in found.records)
+
+    @property
+    def objects(self) -> HeldObjects:
+        """Who holds which results, and until when. Owners only.
+
+        Raises:
+            PermissionDeniedError: only owners see it.
+        """
+        self.login()
+        return HeldObjects(ask(self.link(), ListObjects(), Holdings))
 
     def publish(
         self,

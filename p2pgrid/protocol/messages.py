@@ -15,6 +15,8 @@ WIRE_VERSION = 1
 MAX_OPERATIONS = 4096
 MAX_RECORD_BYTES = 64 * 1024
 MAX_RECORDS = 1000
+MAX_HOLDINGS = 256
+MAX_SOURCES_TOLD = 4
 
 Id = Annotated[bytes, Meta(min_length=16, max_length=16)]
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -120,6 +122,34 @@ class Accounts(_Message, frozen=True, tag="accounts"):
     """All accounts of a domain."""
 
     accounts: Annotated[tuple[Account, ...], Meta(max_length=100_000)]
+
+
+class ListObjects(_Message, frozen=True, tag="list-objects"):
+    """An owner asks who holds what."""
+
+
+class Holding(_Message, frozen=True, tag="holding"):
+    """The results that one session holds; public metadata only."""
+
+    account: Name
+    peer: Name
+    objects: Annotated[int, Meta(ge=0)]
+    held_bytes: Annotated[int, Meta(ge=0)]
+    datasets: Annotated[tuple[Name, ...], Meta(max_length=MAX_SOURCES_TOLD)]
+    """Names of the first of the datasets that the objects derive from."""
+    sources: Annotated[int, Meta(ge=0)]
+    """How many datasets that are."""
+    age_s: float
+    """Since the session was opened."""
+    left_s: float | None
+    """Until it is collected, unless its peer comes back; None while it is connected."""
+
+
+class Holdings(_Message, frozen=True, tag="holdings"):
+    """The sessions of a domain, the largest first; ``sessions`` counts those left out, too."""
+
+    held: Annotated[tuple[Holding, ...], Meta(max_length=MAX_HOLDINGS)]
+    sessions: Annotated[int, Meta(ge=0)]
 
 
 class NewTensor(_Message, frozen=True, tag="new-tensor"):
@@ -232,6 +262,8 @@ Message = (
     | Account
     | ListAccounts
     | Accounts
+    | ListObjects
+    | Holdings
     | Publish
     | Published
     | ListDatasets
