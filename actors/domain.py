@@ -5,12 +5,14 @@ was admitted, so an operation costs one hop inside the cluster.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
 
 import msgspec
 
 from actors.gateway import Answer, Handler, LinkSession, require_account
+from actors.meter import Load
 from actors.ports import AuditEvent, DatasetEntry, FailedObject, StatePort, StorePort, TensorEntry
 from actors.record_book import RecordBook, fitting
 from actors.sessions import Sessions
@@ -29,6 +31,7 @@ from p2pgrid.policy.objects import SessionObjects
 from p2pgrid.protocol import faults
 from p2pgrid.protocol.arrays import Array, dtype_named, header_of, raw_bytes, read_array
 from p2pgrid.protocol.messages import (
+    TICKS_PER_S,
     Account,
     Accounts,
     Done,
@@ -45,6 +48,7 @@ from p2pgrid.protocol.messages import (
     Operated,
     Publish,
     Published,
+    Spent,
     Value,
 )
 from p2pgrid.protocol.operations import ArrayMeta
@@ -115,6 +119,12 @@ class Domain:
         """Notes that the link of a session has ended."""
         self._sessions.release(lease, holder)
 
+    def held(self) -> Load:
+        """What sessions and the store hold at this moment."""
+        return self._sessions.load()._replace(
+            store_queue=self._store.waiting, store_restarts=self._store.restarts
+        )
+
     def own_record(self) -> bytes:
         """The domain's signed record."""
         return self._book.node_record()
@@ -179,6 +189,7 @@ class Domain:
     async def _operate(
         self, session: LinkSession, message: Operate, buffers: Sequence[memoryview]
     ) -> Answer:
+        started = time.perf_counter()
         require_account(session, "", action="computing", domain=self.name)
         objects = _objects_of(session)
         refused: list[FailedOp] = []
@@ -194,9 +205,12 @@ class Domain:
             objects.free(object_id)
         if refused:
             message = Operate(ops=tuple(admitted), free=message.free)
-        failed = await self._store.execute(_encoder.encode(message), buffers)
-        refused += self._poisoned(objects, admitted, failed)
-        return Answer(Operated(tuple(refused)))
+        handed_on = time.perf_counter()
+        done = await self._store.execute(_encoder.encode(message), buffers)
+        store_s = time.perf_counter() - handed_on
+        refused += self._poisoned(objects, admitted, done.failed)
+        spent = _ticks(handed_on - started, store_s - done.ran_s, done.ran_s)
+        return Answer(Operated(tuple(refused), spent))
 
     def _poisoned(
         self, objects: SessionObjects, admitted: Sequence[Op], failed: Sequence[FailedObject]
@@ -244,6 +258,11 @@ def _objects_of(session: LinkSession) -> SessionObjects:
     if session.objects is None:
         raise RemoteProtocolError("objects are for those who logged in")
     return session.objects
+
+
+def _ticks(*seconds: float) -> Spent:
+    """Rounded, so that a client learns no more of the domain than a round trip tells."""
+    return Spent(*(max(0, round(part * TICKS_PER_S)) for part in seconds))
 
 
 def _arrays_of(message: Publish, buffers: Sequence[memoryview]) -> Tensors:

@@ -13,6 +13,8 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from actors.logs import current_request
+from actors.meter import Load, Meter
 from p2pgrid.errors import (
     AuthenticationError,
     InternalError,
@@ -34,6 +36,7 @@ from p2pgrid.protocol.messages import (
     Login,
     Message,
     Session,
+    label_of,
 )
 from p2pgrid.protocol.statements import SignedLogin, check_login
 
@@ -46,6 +49,7 @@ class LinkSession:
     def __init__(self, link: Link) -> None:
         self.link = link
         self.nonce = secrets.token_bytes(16)
+        link.label = label_of(self.nonce)
         self.accounts: dict[str, Account] = {}
         self.lease: Lease | None = None
 
@@ -91,6 +95,9 @@ class Service(Protocol):
     def release(self, lease: Lease, holder: LinkSession) -> None:
         """Notes that the link of a session has ended."""
 
+    def held(self) -> Load:
+        """What the node holds at this moment."""
+
     def own_record(self) -> bytes:
         """The node's signed record."""
 
@@ -105,6 +112,7 @@ class Gateway:
         self._peer_id = peer_id
         self._loop = loop
         self._sessions: dict[Link, LinkSession] = {}
+        self.meter = Meter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._handlers: dict[type[Message], Handler] = {
             Begin: self._begin,
@@ -140,14 +148,29 @@ class Gateway:
     async def _answer(self, session: LinkSession, inbound: Inbound) -> None:
         if not inbound.link.is_open:  # a session claimed now would never be released
             return
+        current_request.set(inbound.link.request_id(inbound.number))  # of this task
+        kind, began = type(inbound.message).__name__, self.meter.begin()
+        outcome = "cancelled"
+        try:
+            outcome = await self._work_on(session, inbound)
+        finally:
+            seconds = self.meter.end(kind, outcome, began=began)
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("request", extra={"kind": kind, "outcome": outcome, "ms": seconds * 1e3})
+
+    async def _work_on(self, session: LinkSession, inbound: Inbound) -> str:
+        """Answers a request; how that ended, in a word."""
         try:
             answer = await self._handle(session, inbound)
             inbound.answer(answer.message, answer.buffers)
         except RemoteProtocolError as error:
             log.warning("peer broke the protocol", extra={"peer": inbound.link.peer})
             inbound.link.close_soon(str(error))
+            return "hung up"
         except Exception as error:  # noqa: BLE001 the border: a mistake of ours must not show
             inbound.answer(self._refusal(error).message)
+            return "refused" if faults.is_public(error) else "failed"
+        return "done"
 
     async def _handle(self, session: LinkSession, inbound: Inbound) -> Answer:
         handler = self._handlers.get(type(inbound.message))

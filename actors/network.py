@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from actors.gateway import Answer, Handler, LinkSession
+from actors.meter import Load
 from actors.ports import RegistryPort
 from actors.record_book import RecordBook, fitting
 from p2pgrid.errors import AuthenticationError, PermissionDeniedError
@@ -34,6 +35,10 @@ class Network:
 
     def release(self, lease: Lease, holder: LinkSession) -> None:
         """There are no sessions."""
+
+    def held(self) -> Load:
+        """Nothing."""
+        return Load()
 
     def own_record(self) -> bytes:
         """The network's signed record."""

@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from math import inf
 
+from actors.meter import Load
 from p2pgrid.config import Limits
 from p2pgrid.errors import UnavailableError
 from p2pgrid.ids import DatasetId
@@ -61,6 +62,17 @@ class Sessions:
         leases = sorted(self._leases, key=lambda lease: -lease.objects.held_bytes)
         rows = (_row(lease, name_of, now=now) for lease in leases[:MAX_HOLDINGS])
         return Holdings(tuple(rows), sessions=len(leases))
+
+    def load(self) -> Load:
+        """How much all sessions hold."""
+        leases = list(self._leases)
+        waiting = sum(lease.holder is None for lease in leases)
+        return Load(
+            sessions_connected=len(leases) - waiting,
+            sessions_waiting=waiting,
+            objects=sum(len(lease.objects) for lease in leases),
+            object_bytes=sum(lease.objects.held_bytes for lease in leases),
+        )
 
     def _expire(self) -> None:
         self._collect(self._leases.expire(now=asyncio.get_running_loop().time()))

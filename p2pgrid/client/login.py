@@ -4,13 +4,13 @@ import threading
 import time
 from collections.abc import Callable
 
-from p2pgrid.client.calls import ask
+from p2pgrid.client.calls import ask, begin
 from p2pgrid.client.session import Later, Names, Session, Soon
 from p2pgrid.client.wallet import Wallet
 from p2pgrid.config import Timing
 from p2pgrid.ids import PeerId
 from p2pgrid.net.link import Link
-from p2pgrid.protocol.messages import Begin, Challenge, Login, Session as LoggedIn
+from p2pgrid.protocol.messages import Login, Session as LoggedIn
 
 
 class Logins:
@@ -62,7 +62,7 @@ class Logins:
     def _open(self) -> Session:
         link = self._link()
         self._accounts = {}
-        self._nonce = ask(link, Begin(), Challenge).nonce
+        self._nonce = begin(link).nonce
         answer = self._log_in(link, self._first_user)
         self._session = Session(
             link, self._names(answer), soon=self._soon, later=self._later, timing=self._timing

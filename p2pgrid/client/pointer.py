@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from p2pgrid.client.home import Home
 from p2pgrid.client.session import Batch, Input, Session
+from p2pgrid.client.trace import Trace
 from p2pgrid.errors import ForeignPointerError, UnsupportedRemoteOpError
 from p2pgrid.ids import ObjectId, PeerId, short
 from p2pgrid.protocol import shapes
@@ -93,6 +94,15 @@ class TensorPointer:
             if error is not None:
                 raise error
         return self
+
+    def trace(self) -> Trace:
+        """Waits as ``block`` does, and tells where the time went; a dataset's own array took none.
+
+        Raises:
+            P2PGridError: see ``block``.
+        """
+        batch = self.block._batch
+        return Trace() if batch is None else batch.trace()
 
     def get(self, user: str | None = None) -> Array:
         """Takes the values home: float, integer or bool array of ``shape``; read-only.

@@ -11,6 +11,7 @@ known when the batch is answered, and surfaces at ``block`` and ``get``.
 
 import itertools
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
@@ -18,6 +19,7 @@ from contextlib import suppress
 
 import numpy as np
 
+from p2pgrid.client.trace import Trace
 from p2pgrid.config import Timing
 from p2pgrid.errors import (
     LocalProtocolError,
@@ -29,7 +31,17 @@ from p2pgrid.ids import ObjectId
 from p2pgrid.net.link import Link, Reply
 from p2pgrid.protocol import faults
 from p2pgrid.protocol.arrays import Array, ArrayHeader, header_of, raw_bytes, read_array
-from p2pgrid.protocol.messages import MAX_OPERATIONS, Get, Message, Op, Operate, Operated, Value
+from p2pgrid.protocol.messages import (
+    MAX_OPERATIONS,
+    TICKS_PER_S,
+    Get,
+    Message,
+    Op,
+    Operate,
+    Operated,
+    Spent,
+    Value,
+)
 from p2pgrid.protocol.operations import Params
 
 Input = ObjectId | Array | int | float | bool
@@ -60,7 +72,22 @@ class Names:
 class Batch:
     """Operations that travel together, and what became of them."""
 
-    __slots__ = ("_freed", "buffers", "error", "failures", "free", "ops", "settled", "size")
+    __slots__ = (
+        "_answered_at",
+        "_freed",
+        "_made_at",
+        "_sent_at",
+        "buffers",
+        "error",
+        "failures",
+        "free",
+        "ops",
+        "request",
+        "sent",
+        "settled",
+        "size",
+        "spent",
+    )
 
     def __init__(self, freed: deque[ObjectId]) -> None:
         self._freed = freed
@@ -69,6 +96,12 @@ class Batch:
         self.size = 0
         self.free: list[ObjectId] = []
         """Objects needed by nothing after these operations."""
+        self.sent = 0
+        """How many operations were sent."""
+        self.request = ""
+        """The id of the request that carried them."""
+        self.spent = Spent()
+        self._made_at = self._sent_at = self._answered_at = 0.0
         self.settled = threading.Event()
         self.failures: dict[bytes, P2PGridError] = {}
         self.error: P2PGridError | None = None
@@ -85,6 +118,8 @@ class Batch:
 
     def add(self, name: str, out: ObjectId, inputs: Iterable[Input], params: Params) -> None:
         """Appends an operation; arrays among its inputs are copied as they are at this moment."""
+        if not self.ops:
+            self._made_at = time.perf_counter()
         operands = tuple(
             self._literal(value) if isinstance(value, np.ndarray) else value for value in inputs
         )
@@ -95,14 +130,22 @@ class Batch:
         self.size += array.nbytes
         return header_of(array, buffer=len(self.buffers) - 1)
 
+    def send(self, link: Link) -> "Future[Reply]":
+        """Sends the operations; in the network thread."""
+        self._sent_at = time.perf_counter()
+        self.sent, self.request = len(self.ops), link.label
+        return link.request(Operate(ops=tuple(self.ops), free=tuple(self.free)), self.buffers)
+
     def settle(self, answered: "Future[Reply]") -> None:
         """Notes the answer; called in the network thread."""
         try:
-            message = answered.result().message
+            message, _, number = answered.result()
         except P2PGridError as error:
             self.fail(error)
             return
         if isinstance(message, Operated):
+            self._answered_at = time.perf_counter()
+            self.request, self.spent = f"{self.request}-{number}", message.spent
             self.failures = {f.out: faults.error_of(f.failure) for f in message.failed}
             self._end()
         else:
@@ -118,6 +161,19 @@ class Batch:
         self.ops, self.buffers, self.free = [], [], []
         self.settled.set()
 
+    def trace(self) -> Trace:
+        """Where the time went, once the batch is answered."""
+        spent = self.spent
+        there = [ticks / TICKS_PER_S for ticks in (spent.gateway, spent.store_queue, spent.store)]
+        away_s = self._answered_at - self._sent_at
+        return Trace(
+            self.request,
+            self.sent,
+            self._sent_at - self._made_at,
+            max(0.0, away_s - sum(there)),
+            *there,
+        )
+
     def error_of(self, object_id: ObjectId) -> P2PGridError | None:
         """Why this object was not made; None when it was."""
         return self.error or self.failures.get(object_id)
@@ -131,6 +187,10 @@ class Ask:
     def __init__(self, message: Message) -> None:
         self.message = message
         self.answer: Future[Reply] = Future()
+
+    def send(self, link: Link) -> "Future[Reply]":
+        """Sends the request; in the network thread."""
+        return link.request(self.message)
 
     def settle(self, answered: "Future[Reply]") -> None:
         """Passes the answer on; called in the network thread."""
@@ -260,7 +320,7 @@ class Session:
         """Sends what waits, in order, as far as the window allows; in the network thread."""
         while (item := self._next()) is not None:
             try:
-                future = self._send(item)
+                future = item.send(self.link)
             except P2PGridError as error:
                 item.fail(error)
                 self._landed()
@@ -280,12 +340,6 @@ class Session:
             self._in_flight += 1
             self._room.notify_all()
             return self._queue.popleft()
-
-    def _send(self, item: Batch | Ask) -> "Future[Reply]":
-        if isinstance(item, Ask):
-            return self.link.request(item.message)
-        operate = Operate(ops=tuple(item.ops), free=tuple(item.free))
-        return self.link.request(operate, item.buffers)
 
     def _land_and_flush(self) -> None:
         self._landed()

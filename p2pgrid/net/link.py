@@ -42,6 +42,8 @@ class Reply(NamedTuple):
 
     message: Message
     buffers: tuple[memoryview, ...]
+    number: int = 0
+    """Of the request; ``Link.request_id`` names it in logs."""
 
 
 class Inbound(NamedTuple):
@@ -62,6 +64,15 @@ class _Waiting(NamedTuple):
     timeout_s: float
 
 
+class Traffic:
+    """Bytes of frames that came and went; read from any thread."""
+
+    __slots__ = ("received", "sent")
+
+    def __init__(self) -> None:
+        self.received = self.sent = 0
+
+
 OnRequest = Callable[[Inbound], None]
 
 
@@ -76,14 +87,18 @@ class Link:
         limits: Limits,
         timing: Timing,
         on_request: OnRequest,
+        traffic: Traffic | None = None,
     ) -> None:
         self.peer: PeerId = stream.peer
         self.dialled = dialled
         self.array_bytes_received = 0
         """Bytes of arrays that came with answers: what has moved to this side."""
+        self.label = "link"
+        """What both ends call the link in their logs, once they have agreed on a nonce."""
         self.over = trio.Event()
         self._stream = stream
         self._limits, self._timing, self._on_request = limits, timing, on_request
+        self._traffic = traffic or Traffic()
         self._frame_limit = limits.frame if dialled else limits.guest_frame
         self._clock = trio.lowlevel.current_clock()
         self._token = trio.lowlevel.current_trio_token()
@@ -104,6 +119,10 @@ class Link:
     def is_open(self) -> bool:
         """False once the link is over; it never opens again."""
         return not self.over.is_set()
+
+    def request_id(self, number: int) -> str:
+        """The name of a request in the logs of both ends."""
+        return f"{self.label}-{number}"
 
     def trust(self) -> None:
         """Lifts the limit on incoming frames from a stranger's to a logged-in peer's."""
@@ -134,6 +153,7 @@ class Link:
                 raise
             self._waiting[number] = _Waiting(future, timeout_s)
         self._wake()
+        self._log("request", number, message)
         return future
 
     def send_answer(self, number: int, message: Message, buffers: Sequence[Buffer] = ()) -> None:
@@ -187,6 +207,7 @@ class Link:
     async def _read(self) -> None:
         while True:
             body = await self._stream.receive(limit=self._frame_limit)
+            self._traffic.received += codec.PREFIX_BYTES + len(body)
             frame = codec.decode(body)
             match frame.envelope.kind:
                 case Kind.ANSWER:
@@ -205,11 +226,12 @@ class Link:
             waiting = self._waiting.pop(frame.envelope.request, None)
         if not expected or waiting is None:
             return
+        self._log("answer", frame.envelope.request, message)
         self.array_bytes_received += sum(frame.envelope.buffer_sizes)
         if isinstance(message, Failure):
             _fail(waiting.future, faults.error_of(message))
         else:
-            _succeed(waiting.future, Reply(message, frame.buffers))
+            _succeed(waiting.future, Reply(message, frame.buffers, frame.envelope.request))
 
     def _on_inbound(self, frame: Frame) -> None:
         message = frame.envelope.message
@@ -239,8 +261,10 @@ class Link:
                         self._answers_queued -= 1
                 await self._stream.send(chunks)
                 self._sent_at = self._clock.current_time()
+                size = sum(map(len, chunks))
+                self._traffic.sent += size
                 with self._lock:
-                    self._queued -= sum(map(len, chunks))
+                    self._queued -= size
             self._work = trio.Event()
             if not self._outbox:
                 await self._work.wait()
@@ -274,6 +298,11 @@ class Link:
             self._put(Kind.PING, 0, None, ())
         self._sent_at = self._clock.current_time()
         self._work.set()
+
+    def _log(self, event: str, number: int, message: Message) -> None:
+        if log.isEnabledFor(logging.DEBUG):
+            fields = {"request": self.request_id(number), "kind": type(message).__name__}
+            log.debug(event, extra=fields)
 
     def _check_room(self) -> None:
         if not self.is_open:

@@ -16,6 +16,7 @@ MAX_OPERATIONS = 4096
 MAX_RECORD_BYTES = 64 * 1024
 MAX_RECORDS = 1000
 MAX_HOLDINGS = 256
+TICKS_PER_S = 100_000
 MAX_SOURCES_TOLD = 4
 
 Id = Annotated[bytes, Meta(min_length=16, max_length=16)]
@@ -77,6 +78,11 @@ class Challenge(_Message, frozen=True, tag="challenge"):
     name: Name
     nonce: Annotated[bytes, Meta(min_length=16, max_length=16)]
     record: Record
+
+
+def label_of(nonce: bytes) -> str:
+    """What both ends of a link call it in their logs."""
+    return nonce[:4].hex()
 
 
 class Login(_Message, frozen=True, tag="login"):
@@ -230,10 +236,22 @@ class FailedOp(_Message, frozen=True, tag="failed-op"):
     failure: Failure
 
 
+Ticks = Annotated[int, Meta(ge=0, lt=1 << 40)]
+
+
+class Spent(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """Where the domain's time went, in ticks of 10 microseconds."""
+
+    gateway: Ticks = 0
+    store_queue: Ticks = 0
+    store: Ticks = 0
+
+
 class Operated(_Message, frozen=True, tag="operated"):
     """The operations were done, except these."""
 
     failed: Annotated[tuple[FailedOp, ...], Meta(max_length=MAX_OPERATIONS)] = ()
+    spent: Spent = Spent()
 
 
 class Get(_Message, frozen=True, tag="get"):
