@@ -7,6 +7,7 @@ A peer's request arrives in the gateway and goes down this list:
 - ``gateway``   the only process on the network: links, logins, dispatch, errors.
 - ``domain``    what a domain answers: users, datasets, operations, ``get``.
 - ``network``   what a network answers: join, search.
+- ``sessions``  who holds which objects, while links live and for a lease after.
 - ``announcer`` tells the DHT and the networks that this node lives.
 - ``state``     accounts, catalog and audit of a domain, in SQLite: one writer, one order.
 - ``store``     the values: datasets on disk, intermediate results in memory.
@@ -14,6 +15,7 @@ A peer's request arrives in the gateway and goes down this list:
 - ``channel``   the socket over which the gateway reaches the store.
 - ``ports``     what the services see of each other.
 - ``journal``   the SQLite file; ``layout`` the other files of a node's directory; ``logs``.
+- ``meter``     what is counted on the hot path; ``metrics`` the Prometheus text about it.
 - ``cluster``, ``processes``, ``sockets``  one Ray cluster as processes of this machine.
 
 The services are plain classes; only ``remote`` and ``deploy`` know Ray.

@@ -19,7 +19,8 @@ from typing import BinaryIO
 import msgspec
 from msgspec import Struct
 
-from actors.ports import FailedObject
+from actors.logs import current_request
+from actors.ports import Executed, FailedObject
 from actors.store import Store
 from p2pgrid.errors import InternalError, UnavailableError
 from p2pgrid.ids import ObjectId
@@ -59,6 +60,7 @@ class Done(Struct, tag="done", array_like=True):
     """Done, but for these operations and their references."""
 
     failed: list[tuple[bytes, str]] = []
+    ran_s: float = 0.0
 
 
 class Fetched(Struct, tag="fetched", array_like=True):
@@ -81,12 +83,12 @@ Request = Put | Execute | Fetch | Drop
 Answer = Done | Fetched | Missing | Broken
 
 _encoder = msgspec.msgpack.Encoder()
-_requests = msgspec.msgpack.Decoder(tuple[Request, list[int]])
+_requests = msgspec.msgpack.Decoder(tuple[Request, list[int], str])
 _answers = msgspec.msgpack.Decoder(tuple[Answer, list[int]])
 
 
-def _pack(message: Request | Answer, buffers: Sequence[Buffer]) -> list[Buffer]:
-    header = _encoder.encode((message, [len(buffer) for buffer in buffers]))
+def _pack(message: Request | Answer, buffers: Sequence[Buffer], *more: str) -> list[Buffer]:
+    header = _encoder.encode((message, [len(buffer) for buffer in buffers], *more))
     return [_SIZES.pack(len(header), sum(map(len, buffers))) + header, *buffers]
 
 
@@ -129,7 +131,8 @@ class StoreServer:
     def _serve(self, gateway: socket.socket, incoming: BinaryIO) -> None:
         while True:
             header_size, body_size = _SIZES.unpack(_read(incoming, _SIZES.size))
-            request, sizes = _requests.decode(_read(incoming, header_size))
+            request, sizes, request_id = _requests.decode(_read(incoming, header_size))
+            current_request.set(request_id)
             buffers = _split(memoryview(_read(incoming, body_size)), sizes)
             for chunk in _pack(*self._answer(request, buffers)):
                 gateway.sendall(chunk)
@@ -151,8 +154,8 @@ class StoreServer:
     ) -> tuple[Answer, Sequence[Buffer]]:
         match request:
             case Execute():
-                failed = self._store.execute(request.operations, buffers)
-                return Done([(out, reference) for out, reference in failed]), ()
+                done = self._store.execute(request.operations, buffers)
+                return Done([(out, reference) for out, reference in done.failed], done.ran_s), ()
             case Fetch():
                 array = self._store.get(ObjectId(request.object_id))
                 return Fetched(header_of(array, buffer=0)), (raw_bytes(array),)
@@ -180,7 +183,18 @@ class ChannelStore:
         self._order = asyncio.Lock()
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
+        self._connects = 0
         self._waiting: deque[asyncio.Future[tuple[Answer, list[memoryview]]]] = deque()
+
+    @property
+    def waiting(self) -> int:
+        """See ``StorePort``."""
+        return len(self._waiting)
+
+    @property
+    def restarts(self) -> int:
+        """See ``StorePort``."""
+        return max(0, self._connects - 1)
 
     async def put(self, tensors: Sequence[tuple[ObjectId, Array]]) -> None:
         """See ``StorePort``."""
@@ -190,13 +204,12 @@ class ChannelStore:
         ]
         await self._ask(Put(list(headers)), [raw_bytes(array) for _, array in tensors])
 
-    async def execute(
-        self, operations: bytes, buffers: Sequence[Buffer]
-    ) -> tuple[FailedObject, ...]:
+    async def execute(self, operations: bytes, buffers: Sequence[Buffer]) -> Executed:
         """See ``StorePort``."""
         answer, _ = await self._ask(Execute(operations), buffers)
-        failed = answer.failed if isinstance(answer, Done) else []
-        return tuple(FailedObject(ObjectId(out), reference) for out, reference in failed)
+        done = answer if isinstance(answer, Done) else Done()
+        failed = (FailedObject(ObjectId(out), reference) for out, reference in done.failed)
+        return Executed(tuple(failed), done.ran_s)
 
     async def get(self, object_id: ObjectId) -> Array:
         """See ``StorePort``."""
@@ -222,7 +235,7 @@ class ChannelStore:
         async with self._order:  # first come, first written, also while it connects
             writer = self._writer or await self._connect()
             self._waiting.append(future)
-            writer.writelines(_pack(request, buffers))
+            writer.writelines(_pack(request, buffers, current_request.get()))
         answer, parts = await future
         if isinstance(answer, Broken):
             raise InternalError(reference=answer.reference)
@@ -234,6 +247,7 @@ class ChannelStore:
             reader, writer = await asyncio.open_unix_connection(self._path)
         except OSError as error:
             raise UnavailableError(domain=self._name) from error
+        self._connects += 1
         self._writer = writer
         self._reading = asyncio.create_task(self._read(reader, writer))
         return writer

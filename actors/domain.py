@@ -5,15 +5,18 @@ was admitted, so an operation costs one hop inside the cluster.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
 
 import msgspec
 
 from actors.gateway import Answer, Handler, LinkSession, require_account
+from actors.meter import Load
 from actors.ports import AuditEvent, DatasetEntry, FailedObject, StatePort, StorePort, TensorEntry
 from actors.record_book import RecordBook, fitting
-from p2pgrid.config import DEFAULT_LIMITS, Limits
+from actors.sessions import Sessions
+from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing
 from p2pgrid.errors import (
     DuplicateError,
     GetNotPermittedError,
@@ -23,10 +26,12 @@ from p2pgrid.errors import (
 )
 from p2pgrid.ids import DatasetId, ObjectId, short
 from p2pgrid.policy.access import Label, require_get, require_owner
+from p2pgrid.policy.leases import Lease, Owner
 from p2pgrid.policy.objects import SessionObjects
 from p2pgrid.protocol import faults
 from p2pgrid.protocol.arrays import Array, dtype_named, header_of, raw_bytes, read_array
 from p2pgrid.protocol.messages import (
+    TICKS_PER_S,
     Account,
     Accounts,
     Done,
@@ -36,12 +41,14 @@ from p2pgrid.protocol.messages import (
     Get,
     ListAccounts,
     ListDatasets,
+    ListObjects,
     Message,
     Op,
     Operate,
     Operated,
     Publish,
     Published,
+    Spent,
     Value,
 )
 from p2pgrid.protocol.operations import ArrayMeta
@@ -66,20 +73,27 @@ class Domain:
         book: RecordBook,
         on_published: OnPublished,
         limits: Limits = DEFAULT_LIMITS,
+        timing: Timing = DEFAULT_TIMING,
     ) -> None:
         self.name = book.name
         self._state, self._store, self._book = state, store, book
         self._on_published = on_published
-        self._limits = limits
         self._accounts: dict[bytes, Account] = {}
         self._allowed: dict[DatasetId, frozenset[str]] = {}
         self._labels: dict[ObjectId, Label] = {}
         self._entries: dict[DatasetId, DatasetEntry] = {}
+        self._sessions = Sessions(
+            lambda prefix: SessionObjects(prefix, self._labels, limits=limits, domain=self.name),
+            store.drop,
+            lease_s=timing.lease_s,
+            limits=limits,
+        )
         self._publishing = asyncio.Lock()
         self.handlers: Mapping[type[Message], Handler] = MappingProxyType(
             {
                 Enrol: self._enrol,
                 ListAccounts: self._list_accounts,
+                ListObjects: self._list_objects,
                 ListDatasets: self._list_datasets,
                 Publish: self._publish,
                 Operate: self._operate,
@@ -97,17 +111,23 @@ class Domain:
         """The account that this key is enrolled for."""
         return self._accounts.get(public_key)
 
-    def open_objects(self, prefix: bytes) -> SessionObjects:
-        """A place for the objects of a session."""
-        return SessionObjects(prefix, self._labels, limits=self._limits, domain=self.name)
+    def claim(self, owner: Owner, holder: LinkSession) -> Lease:
+        """The session that the owner comes back to, or a new one."""
+        return self._sessions.claim(owner, holder)
+
+    def release(self, lease: Lease, holder: LinkSession) -> None:
+        """Notes that the link of a session has ended."""
+        self._sessions.release(lease, holder)
+
+    def held(self) -> Load:
+        """What sessions and the store hold at this moment."""
+        return self._sessions.load()._replace(
+            store_queue=self._store.waiting, store_restarts=self._store.restarts
+        )
 
     def own_record(self) -> bytes:
         """The domain's signed record."""
         return self._book.node_record()
-
-    async def session_over(self, prefix: bytes) -> None:
-        """Frees the objects of a session."""
-        await self._store.drop(prefix)
 
     def _list(self, entry: DatasetEntry) -> None:
         self._entries[entry.dataset_id] = entry
@@ -129,6 +149,10 @@ class Domain:
         require_owner(session.account, action="listing users", domain=self.name)
         accounts = sorted(self._accounts.values(), key=lambda account: account.name)
         return Answer(Accounts(tuple(accounts)))
+
+    async def _list_objects(self, session: LinkSession, _: ListObjects, __: object) -> Answer:
+        require_owner(session.account, action="seeing who holds what", domain=self.name)
+        return Answer(self._sessions.holdings(lambda dataset: self._entries[dataset].name))
 
     async def _list_datasets(self, _: LinkSession, message: ListDatasets, __: object) -> Answer:
         return Answer(fitting(self._book.dataset_records(message.tags)))
@@ -165,6 +189,7 @@ class Domain:
     async def _operate(
         self, session: LinkSession, message: Operate, buffers: Sequence[memoryview]
     ) -> Answer:
+        started = time.perf_counter()
         require_account(session, "", action="computing", domain=self.name)
         objects = _objects_of(session)
         refused: list[FailedOp] = []
@@ -180,9 +205,12 @@ class Domain:
             objects.free(object_id)
         if refused:
             message = Operate(ops=tuple(admitted), free=message.free)
-        failed = await self._store.execute(_encoder.encode(message), buffers)
-        refused += self._poisoned(objects, admitted, failed)
-        return Answer(Operated(tuple(refused)))
+        handed_on = time.perf_counter()
+        done = await self._store.execute(_encoder.encode(message), buffers)
+        store_s = time.perf_counter() - handed_on
+        refused += self._poisoned(objects, admitted, done.failed)
+        spent = _ticks(handed_on - started, store_s - done.ran_s, done.ran_s)
+        return Answer(Operated(tuple(refused), spent))
 
     def _poisoned(
         self, objects: SessionObjects, admitted: Sequence[Op], failed: Sequence[FailedObject]
@@ -230,6 +258,11 @@ def _objects_of(session: LinkSession) -> SessionObjects:
     if session.objects is None:
         raise RemoteProtocolError("objects are for those who logged in")
     return session.objects
+
+
+def _ticks(*seconds: float) -> Spent:
+    """Rounded, so that a client learns no more of the domain than a round trip tells."""
+    return Spent(*(max(0, round(part * TICKS_PER_S)) for part in seconds))
 
 
 def _arrays_of(message: Publish, buffers: Sequence[memoryview]) -> Tensors:

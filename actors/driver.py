@@ -29,11 +29,14 @@ def start_actors(directory: NodeDirectory, running: RunningCluster) -> NodeStatu
         NodeError: it did not.
     """
     channel = running.temp_dir / "store.sock"
+    settings = directory.settings()
     with _connected(running.address):
         state = _named(RemoteState, "state").remote(directory.database)
         store = registry = None
-        if directory.settings().kind == "domain":
-            store = _named(RemoteStore, "store").remote(directory.objects, channel)
+        if settings.kind == "domain":
+            store = _named(RemoteStore, "store").remote(
+                directory.objects, channel, settings.log_level
+            )
             _enrol_owner(directory, state)
         else:
             registry = _named(RemoteRegistry, "registry").remote(directory.path / "registry.db")
@@ -76,9 +79,9 @@ def _enrol_owner(directory: NodeDirectory, state: Any) -> None:
 def _ask(directory: NodeDirectory, gateway: Any) -> NodeStatus:
     status = directory.status()
     try:
-        addresses, pid = ray.get(gateway.status.remote(), timeout=START_S)
+        addresses, pid, metrics = ray.get(gateway.status.remote(), timeout=START_S)
     except (RayActorError, RayTaskError) as error:
         raise NodeError(f"the gateway of {status.name} did not start: {error}") from error
     except GetTimeoutError as error:
         raise NodeError(f"no gateway of {status.name} answered in {START_S:g} s") from error
-    return replace(status, running=True, addresses=addresses, gateway_pid=pid)
+    return replace(status, running=True, addresses=addresses, gateway_pid=pid, metrics=metrics)

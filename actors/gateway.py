@@ -13,6 +13,8 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from actors.logs import current_request
+from actors.meter import Load, Meter
 from p2pgrid.errors import (
     AuthenticationError,
     InternalError,
@@ -22,7 +24,8 @@ from p2pgrid.errors import (
 )
 from p2pgrid.ids import PeerId
 from p2pgrid.net.link import Inbound, Link
-from p2pgrid.policy.objects import PREFIX_BYTES, SessionObjects
+from p2pgrid.policy.leases import Lease, Owner
+from p2pgrid.policy.objects import SessionObjects
 from p2pgrid.protocol import faults
 from p2pgrid.protocol.codec import Buffer
 from p2pgrid.protocol.messages import (
@@ -33,6 +36,7 @@ from p2pgrid.protocol.messages import (
     Login,
     Message,
     Session,
+    label_of,
 )
 from p2pgrid.protocol.statements import SignedLogin, check_login
 
@@ -40,14 +44,20 @@ log = logging.getLogger(__name__)
 
 
 class LinkSession:
-    """What the node knows of one link: its nonce, who logged in, which objects were made."""
+    """What the node knows of one link: its nonce, who logged in, which session it holds."""
 
     def __init__(self, link: Link) -> None:
         self.link = link
         self.nonce = secrets.token_bytes(16)
-        self.prefix = secrets.token_bytes(PREFIX_BYTES)
+        link.label = label_of(self.nonce)
         self.accounts: dict[str, Account] = {}
-        self.objects: SessionObjects | None = None
+        self.lease: Lease | None = None
+
+    @property
+    def objects(self) -> SessionObjects | None:
+        """The objects of its session; None before a login, and when a newer link took over."""
+        lease = self.lease
+        return lease.objects if lease is not None and lease.holder is self else None
 
     @property
     def account(self) -> Account | None:
@@ -75,14 +85,21 @@ class Service(Protocol):
     def account_of(self, public_key: bytes) -> Account | None:
         """The account that this key is enrolled for."""
 
-    def open_objects(self, prefix: bytes) -> SessionObjects | None:
-        """A place for the objects of a session, on nodes that hold objects."""
+    def claim(self, owner: Owner, holder: LinkSession) -> Lease:
+        """The session that the owner comes back to, or a new one.
+
+        Raises:
+            AuthenticationError: nobody logs in on nodes of this kind.
+        """
+
+    def release(self, lease: Lease, holder: LinkSession) -> None:
+        """Notes that the link of a session has ended."""
+
+    def held(self) -> Load:
+        """What the node holds at this moment."""
 
     def own_record(self) -> bytes:
         """The node's signed record."""
-
-    async def session_over(self, prefix: bytes) -> None:
-        """Frees what a session held."""
 
 
 class Gateway:
@@ -95,6 +112,7 @@ class Gateway:
         self._peer_id = peer_id
         self._loop = loop
         self._sessions: dict[Link, LinkSession] = {}
+        self.meter = Meter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._handlers: dict[type[Message], Handler] = {
             Begin: self._begin,
@@ -119,8 +137,8 @@ class Gateway:
 
     def _forget(self, link: Link) -> None:
         session = self._sessions.pop(link, None)
-        if session is not None and session.objects is not None:
-            self._spawn(self._service.session_over(session.prefix))
+        if session is not None and session.lease is not None:
+            self._service.release(session.lease, session)
 
     def _spawn(self, work: Any) -> None:
         task = self._loop.create_task(work)
@@ -128,17 +146,31 @@ class Gateway:
         task.add_done_callback(self._tasks.discard)
 
     async def _answer(self, session: LinkSession, inbound: Inbound) -> None:
+        if not inbound.link.is_open:  # a session claimed now would never be released
+            return
+        current_request.set(inbound.link.request_id(inbound.number))  # of this task
+        kind, began = type(inbound.message).__name__, self.meter.begin()
+        outcome = "cancelled"
+        try:
+            outcome = await self._work_on(session, inbound)
+        finally:
+            seconds = self.meter.end(kind, outcome, began=began)
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("request", extra={"kind": kind, "outcome": outcome, "ms": seconds * 1e3})
+
+    async def _work_on(self, session: LinkSession, inbound: Inbound) -> str:
+        """Answers a request; how that ended, in a word."""
         try:
             answer = await self._handle(session, inbound)
+            inbound.answer(answer.message, answer.buffers)
         except RemoteProtocolError as error:
             log.warning("peer broke the protocol", extra={"peer": inbound.link.peer})
             inbound.link.close_soon(str(error))
-            return
-        except P2PGridError as error:
-            answer = self._refusal(error)
+            return "hung up"
         except Exception as error:  # noqa: BLE001 the border: a mistake of ours must not show
-            answer = self._refusal(error)
-        inbound.answer(answer.message, answer.buffers)
+            inbound.answer(self._refusal(error).message)
+            return "refused" if faults.is_public(error) else "failed"
+        return "done"
 
     async def _handle(self, session: LinkSession, inbound: Inbound) -> Answer:
         handler = self._handlers.get(type(inbound.message))
@@ -180,11 +212,13 @@ class Gateway:
         if account is None or account.name in session.accounts:
             raise AuthenticationError(domain=self._peer_id)
         session.accounts[account.name] = account
-        if session.objects is None:
-            session.objects = self._service.open_objects(session.prefix)
+        if session.lease is None:
+            owner = Owner(session.link.peer, account.name)
+            session.lease = self._service.claim(owner, session)
         session.link.trust()
         log.info("login", extra={"account": account.name})
-        return Answer(Session(account=account.name, role=account.role, prefix=session.prefix))
+        objects = session.lease.objects
+        return Answer(Session(account.name, account.role, objects.prefix, objects.last))
 
 
 def require_account(session: LinkSession, name: str, *, action: str, domain: str) -> Account:

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct, structs
 from nacl.signing import SigningKey
 
+from actors.logs import Level
 from p2pgrid.errors import DuplicateError, NodeError, NodeNotFoundError, SchemaError
 from p2pgrid.ids import PeerId, peer_id_of
 
@@ -40,6 +41,10 @@ class NodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     num_gpus: float = 0.0
     resources: dict[str, float] = {}
     object_store_bytes: int = 80_000_000
+    metrics_port: int = 0
+    """On loopback; 0 takes a free one."""
+    log_level: Level = "info"
+    """``debug`` has a line for every request."""
 
     @property
     def listen(self) -> str:
@@ -73,6 +78,8 @@ class NodeStatus(Struct, frozen=True):
     running: bool = False
     addresses: tuple[str, ...] = ()
     gateway_pid: int = 0
+    metrics: str = ""
+    """Where processes of this machine read the node's metrics."""
 
 
 class NodeDirectory:

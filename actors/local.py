@@ -5,7 +5,7 @@ For tests and for nodes that share a process; a call blocks the loop while it wo
 
 from collections.abc import Sequence
 
-from actors.ports import AuditEvent, DatasetEntry, FailedObject
+from actors.ports import AuditEvent, DatasetEntry, Executed
 from actors.registry import Registry
 from actors.state import State
 from actors.store import Store
@@ -47,7 +47,9 @@ class LocalState:
 
 
 class LocalStore:
-    """``StorePort`` over a ``Store`` of this process."""
+    """``StorePort`` over a ``Store`` of this process, which never waits and never restarts."""
+
+    waiting = restarts = 0
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -56,9 +58,7 @@ class LocalStore:
         """See ``StorePort``."""
         self.store.put(tensors)
 
-    async def execute(
-        self, operations: bytes, buffers: Sequence[Buffer]
-    ) -> tuple[FailedObject, ...]:
+    async def execute(self, operations: bytes, buffers: Sequence[Buffer]) -> Executed:
         """See ``StorePort``."""
         return self.store.execute(operations, buffers)
 

@@ -1,35 +1,54 @@
-"""The log of a node's processes: one line per event, with its fields, into Ray's log files.
+"""The log of a node's processes: one line of JSON per event, into Ray's log files.
 
-An error that a remote person saw as a reference is found here under that reference.
+An error that a remote person saw as a reference is found here under that reference. Everything
+that belongs to one request carries its id, in the gateway as in the store; the same id is in the
+log of the program that asked. Lines hold ids, names of accounts, counts and times, never values.
 """
 
 import logging
 import sys
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Literal
 
+import msgspec
 from typing_extensions import override
+
+Level = Literal["debug", "info"]
 
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
+current_request: ContextVar[str] = ContextVar("current_request", default="")
+"""The id of the request that this task or thread works on."""
 
-class FieldFormatter(logging.Formatter):
-    """``time LEVEL logger event key=value ...``; the fields are the ``extra`` of the call."""
 
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")
+class JsonFormatter(logging.Formatter):
+    """``{"time", "level", "logger", "event", ...}``; the rest are the ``extra`` of the call."""
 
     @override
-    def formatMessage(self, record: logging.LogRecord) -> str:
-        fields = (
-            f"{key}={value}" for key, value in record.__dict__.items() if key not in _STANDARD
-        )
-        return " ".join((super().formatMessage(record), *fields))
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "event": record.getMessage(),
+        }
+        if request := current_request.get():
+            line["request"] = request
+        line |= {key: it for key, it in record.__dict__.items() if key not in _STANDARD}
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return msgspec.json.encode(line, enc_hook=str).decode()
 
 
-def log_to_stderr() -> None:
-    """Sends our events from INFO on to standard error, which Ray keeps in a file per process."""
+def log_to_stderr(level: Level = "info") -> None:
+    """Sends our events to standard error, which Ray keeps in a file per process.
+
+    ``debug`` has a line for every request; ``info`` only for what an operator looks for.
+    """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(FieldFormatter())
+    handler.setFormatter(JsonFormatter())
     for name in ("p2pgrid", "actors"):
         logger = logging.getLogger(name)
-        logger.setLevel(logging.INFO)
+        logger.setLevel(level.upper())
         logger.addHandler(handler)

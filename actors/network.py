@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from actors.gateway import Answer, Handler, LinkSession
+from actors.meter import Load
 from actors.ports import RegistryPort
 from actors.record_book import RecordBook, fitting
-from p2pgrid.errors import PermissionDeniedError
+from p2pgrid.errors import AuthenticationError, PermissionDeniedError
+from p2pgrid.policy.leases import Lease, Owner
 from p2pgrid.protocol.messages import Done, Join, Message, Search
 
 
@@ -26,17 +28,21 @@ class Network:
         """A network has no accounts."""
         del public_key
 
-    def open_objects(self, prefix: bytes) -> None:
-        """A network holds no objects."""
-        del prefix
+    def claim(self, owner: Owner, holder: LinkSession) -> Lease:
+        """Nobody logs in, so nobody has a session."""
+        del owner, holder
+        raise AuthenticationError(domain=self.name)
+
+    def release(self, lease: Lease, holder: LinkSession) -> None:
+        """There are no sessions."""
+
+    def held(self) -> Load:
+        """Nothing."""
+        return Load()
 
     def own_record(self) -> bytes:
         """The network's signed record."""
         return self._book.node_record()
-
-    async def session_over(self, prefix: bytes) -> None:
-        """Nothing to free."""
-        del prefix
 
     async def _join(self, session: LinkSession, message: Join, _: object) -> Answer:
         """Lists the peer at the other end of the link; nobody can list somebody else."""

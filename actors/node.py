@@ -12,6 +12,7 @@ from actors.announcer import Announcer
 from actors.domain import Domain
 from actors.gateway import Gateway, Service
 from actors.layout import NodeSettings
+from actors.metrics import MetricsServer, NodeCollector
 from actors.network import Network
 from actors.ports import RegistryPort, StatePort, StorePort
 from actors.record_book import RecordBook
@@ -76,8 +77,15 @@ class Node:
             kind=settings.kind,
             addresses=lambda: self._peer.addresses,
         )
-        self._service = self._make_service(store, registry, limits)
+        self._service = self._make_service(store, registry, limits, timing)
         self._gateway = Gateway(self._service, peer_id=self._book.peer_id, loop=self._loop)
+        collector = NodeCollector(
+            self._gateway.meter,
+            load=self._service.held,
+            links=lambda: self._peer.links,
+            planes={"control": self._peer.traffic},
+        )
+        self._metrics = MetricsServer(collector)
 
     @property
     def peer_id(self) -> PeerId:
@@ -89,12 +97,18 @@ class Node:
         """Where others reach the node."""
         return self._peer.addresses
 
+    @property
+    def metrics(self) -> str:
+        """Where processes of this machine read the node's metrics; empty before the start."""
+        return self._metrics.url
+
     def start(self) -> None:
         """Loads the policy, listens, signs the records; announcing goes on in the background.
 
         Raises:
-            PortInUseError: another process listens on the node's port.
+            PortInUseError: another process listens on the node's port, or that of its metrics.
         """
+        self._run(self._metrics.start(self._settings.metrics_port))
         if isinstance(self._service, Domain):
             self._run(self._service.load())
         self._peer.start()
@@ -104,6 +118,7 @@ class Node:
     def stop(self) -> None:
         """Ends all links and frees the port."""
         self._peer.stop()
+        self._run(self._metrics.stop())
         self._run(_end_other_tasks())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -116,7 +131,11 @@ class Node:
         self._gateway.on_over(link)
 
     def _make_service(
-        self, store: StorePort | None, registry: RegistryPort | None, limits: Limits
+        self,
+        store: StorePort | None,
+        registry: RegistryPort | None,
+        limits: Limits,
+        timing: Timing,
     ) -> Service:
         self._announcer = Announcer(
             self._peer,
@@ -135,6 +154,7 @@ class Node:
             book=self._book,
             on_published=self._announcer.promptly,
             limits=limits,
+            timing=timing,
         )
 
     def _run(self, work: Coroutine[Any, Any, Result]) -> Result:

@@ -79,16 +79,29 @@ class FailedObject(NamedTuple):
     reference: str
 
 
+class Executed(NamedTuple):
+    """What became of operations: which failed, and how long the store worked on them."""
+
+    failed: tuple[FailedObject, ...]
+    ran_s: float
+
+
 class StorePort(Protocol):
     """The values. Calls are carried out in the order in which they were made."""
+
+    @property
+    def waiting(self) -> int:
+        """Calls that are not answered yet."""
+
+    @property
+    def restarts(self) -> int:
+        """How often the store was lost and reached again."""
 
     async def put(self, tensors: Sequence[tuple[ObjectId, Array]]) -> None:
         """Keeps tensors of a dataset; durable when it returns. The same again is harmless."""
 
-    async def execute(
-        self, operations: bytes, buffers: Sequence[Buffer]
-    ) -> tuple[FailedObject, ...]:
-        """Carries out an encoded, admitted ``Operate``; the operations that failed."""
+    async def execute(self, operations: bytes, buffers: Sequence[Buffer]) -> Executed:
+        """Carries out an encoded, admitted ``Operate``."""
 
     async def get(self, object_id: ObjectId) -> Array:
         """The values of an object.

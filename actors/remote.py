@@ -16,7 +16,7 @@ from ray.exceptions import RayActorError, RayTaskError
 
 from actors.channel import ChannelStore, StoreServer
 from actors.layout import NodeDirectory
-from actors.logs import log_to_stderr
+from actors.logs import Level, log_to_stderr
 from actors.node import Node
 from actors.ports import AuditEvent, DatasetEntry
 from actors.registry import Registry
@@ -90,8 +90,8 @@ class RegistryHandle(_Port):
 class RemoteStore:
     """The store's process; the gateway talks to it over the channel, not by Ray calls."""
 
-    def __init__(self, objects: Path, channel: Path) -> None:
-        log_to_stderr()
+    def __init__(self, objects: Path, channel: Path, log_level: Level) -> None:
+        log_to_stderr(log_level)
         self._server = StoreServer(Store(objects), channel)
 
     def is_up(self) -> bool:
@@ -106,9 +106,9 @@ class RemoteGateway:
     def __init__(
         self, directory: str, state: Any, store: Any | None, channel: Path, registry: Any | None
     ) -> None:
-        log_to_stderr()
         place = NodeDirectory(Path(directory))
         settings = place.settings()
+        log_to_stderr(settings.log_level)
         self._node = Node(
             settings,
             seed=place.seed(),
@@ -118,9 +118,9 @@ class RemoteGateway:
         )
         self._node.start()
 
-    def status(self) -> tuple[tuple[str, ...], int]:
-        """Where the node listens, and the id of this process."""
-        return self._node.addresses, os.getpid()
+    def status(self) -> tuple[tuple[str, ...], int, str]:
+        """Where the node listens, the id of this process, where its metrics are."""
+        return self._node.addresses, os.getpid(), self._node.metrics
 
 
 def _store_port(store: Any, channel: Path, *, name: str) -> ChannelStore:

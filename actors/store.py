@@ -7,6 +7,7 @@ decides about access, and nothing here tells a value to anyone but the gateway.
 
 import logging
 import secrets
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ import msgspec
 import numpy as np
 
 from actors.layout import private_file
-from actors.ports import FailedObject
-from p2pgrid.ids import ObjectId
+from actors.ports import Executed, FailedObject
+from p2pgrid.ids import ObjectId, short
 from p2pgrid.policy.objects import PREFIX_BYTES
 from p2pgrid.protocol.arrays import Array, ArrayHeader, read_array
 from p2pgrid.protocol.codec import Buffer
@@ -77,9 +78,11 @@ class Store:
         """Keeps tensors of a dataset; durable when it returns."""
         for object_id, array in tensors:
             self._files.write(object_id, array)
+            log.info("tensor kept", extra={"object": short(object_id)})
 
-    def execute(self, operations: bytes, buffers: Sequence[Buffer]) -> tuple[FailedObject, ...]:
+    def execute(self, operations: bytes, buffers: Sequence[Buffer]) -> Executed:
         """Carries out operations in order; one that fails leaves no object."""
+        started = time.perf_counter()
         request = _operate.decode(operations)
         views = [memoryview(buffer) for buffer in buffers]
         failed = []
@@ -90,7 +93,9 @@ class Store:
                     failed.append(FailedObject(ObjectId(op.out), reference))
         for object_id in request.free:
             self._sessions.get(object_id[:PREFIX_BYTES], {}).pop(object_id, None)
-        return tuple(failed)
+        ran_s = time.perf_counter() - started
+        log.debug("operations", extra={"count": len(request.ops), "failed": len(failed)})
+        return Executed(tuple(failed), ran_s)
 
     def get(self, object_id: ObjectId) -> Array:
         """The values of an object.
@@ -98,6 +103,7 @@ class Store:
         Raises:
             KeyError: there is no such object.
         """
+        log.debug("values", extra={"object": short(object_id)})
         return np.asarray(self._value(object_id))
 
     def drop(self, prefix: bytes) -> None:

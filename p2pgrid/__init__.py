@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         SearchResults as SearchResults,
     )
     from p2pgrid.client.domain import DomainClient as DomainClient
+    from p2pgrid.client.free import free as free
     from p2pgrid.client.launch import Node as Node, launch as launch, start as start, stop as stop
     from p2pgrid.client.network import NetworkClient as NetworkClient
     from p2pgrid.client.pointer import TensorPointer as TensorPointer
@@ -42,6 +43,7 @@ _HOMES = {
     "Wallet": "client.wallet",
     "connect": "client.connect",
     "default_client": "client.connect",
+    "free": "client.free",
     "launch": "client.launch",
     "search": "client.connect",
     "start": "client.launch",
@@ -60,6 +62,7 @@ __all__ = [
     "Wallet",
     "connect",
     "default_client",
+    "free",
     "launch",
     "search",
     "start",

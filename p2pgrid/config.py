@@ -29,6 +29,10 @@ class Limits:
     """Unanswered requests of one peer."""
     session_objects: int = 100_000
     session_bytes: int = 1024 * MIB
+    """Of one session, and of all those of one account that wait for it to come back."""
+    waiting_sessions: int = 128
+    waiting_per_owner: int = 8
+    """Sessions of one peer, and of one account, that wait for it to come back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,10 @@ class Timing:
     ping_every_s: float = 2.0
     silent_after_s: float = 8.0
     dht_s: float = 10.0
+    lease_s: float = 60.0
+    """How long a session waits for its peer after the link has ended."""
+    sweep_s: float = 1.0
+    """How long objects that nobody needs may wait for operations to travel with."""
 
 
 DEFAULT_LIMITS = Limits()

@@ -35,6 +35,8 @@ def init(
     num_cpus: nodes.CpusOption = None,
     num_gpus: nodes.GpusOption = None,
     resources: nodes.ResourcesOption = None,
+    metrics_port: nodes.MetricsPortOption = None,
+    log_level: nodes.LogLevelOption = None,
     owner_key: Annotated[
         str | None,
         typer.Option(
@@ -60,6 +62,8 @@ def init(
         num_cpus=num_cpus,
         num_gpus=num_gpus,
         resources=resources,
+        metrics_port=metrics_port,
+        log_level=log_level,
     )
     nodes.make("domain", name, directory, settings=settings, output=output, owner_key=owner_key)
 

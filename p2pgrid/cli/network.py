@@ -20,6 +20,8 @@ def init(
     port: nodes.PortOption = None,
     announce: nodes.AnnounceOption = None,
     bootstrap: nodes.BootstrapOption = None,
+    metrics_port: nodes.MetricsPortOption = None,
+    log_level: nodes.LogLevelOption = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
     """Make a network; it does not run yet.
@@ -27,7 +29,14 @@ def init(
     One that exists keeps its key and its data; the settings that are given replace those that it
     has at its next start.
     """
-    settings = nodes.given(host=host, port=port, announce=announce, bootstrap=bootstrap)
+    settings = nodes.given(
+        host=host,
+        port=port,
+        announce=announce,
+        bootstrap=bootstrap,
+        metrics_port=metrics_port,
+        log_level=log_level,
+    )
     nodes.make("network", name, directory, settings=settings, output=output)
 
 

@@ -4,7 +4,7 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import typer
@@ -79,6 +79,14 @@ CpusOption = Annotated[int | None, typer.Option(min=0, help="CPUs that it offers
 GpusOption = Annotated[int | None, typer.Option(min=0, help="GPUs that it offers. [default: 0]")]
 ResourcesOption = Annotated[
     str | None, typer.Option(callback=check_resources, help="JSON of further Ray resources.")
+]
+MetricsPortOption = Annotated[
+    int | None,
+    typer.Option(min=0, max=65535, help="Port on loopback for its metrics. [default: a free one]"),
+]
+LogLevelOption = Annotated[
+    Literal["debug", "info"] | None,
+    typer.Option(help="debug: a line for every request. [default: info]"),
 ]
 
 

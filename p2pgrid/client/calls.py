@@ -6,9 +6,20 @@ from typing import TypeVar
 from p2pgrid.errors import RemoteProtocolError
 from p2pgrid.net.link import Link
 from p2pgrid.protocol.codec import Buffer
-from p2pgrid.protocol.messages import Message
+from p2pgrid.protocol.messages import Begin, Challenge, Message, label_of
 
 Expected = TypeVar("Expected", bound=Message)
+
+
+def begin(link: Link) -> Challenge:
+    """Asks who is there; from now on both ends call their requests the same in their logs.
+
+    Raises:
+        P2PGridError: see ``ask``.
+    """
+    challenge = ask(link, Begin(), Challenge)
+    link.label = label_of(challenge.nonce)
+    return challenge
 
 
 def ask(

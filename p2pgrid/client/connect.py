@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from p2pgrid.client.calls import ask
+from p2pgrid.client.calls import begin
 from p2pgrid.client.datasets import DatasetPointer, SearchResults
 from p2pgrid.client.domain import DomainClient
 from p2pgrid.client.network import NetworkClient
@@ -25,7 +25,7 @@ from p2pgrid.ids import PeerId
 from p2pgrid.net.link import Inbound
 from p2pgrid.net.peer import Peer, libp2p_peer
 from p2pgrid.net.streams import peer_id_in
-from p2pgrid.protocol.messages import Begin, Challenge, Found
+from p2pgrid.protocol.messages import Found
 from p2pgrid.protocol.records import NodeRecord
 
 
@@ -83,7 +83,7 @@ class Client:
             IdentityMismatchError: somebody else answered.
         """
         peer_id = peer_id_in(address)
-        challenge = ask(self.peer.link_to(peer_id, (address,)), Begin(), Challenge)
+        challenge = begin(self.peer.link_to(peer_id, (address,)))
         record = read_node(challenge.record, peer_id)
         self._remember(peer_id, record)
         if record.kind == "domain":

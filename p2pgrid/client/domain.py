@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 
 from p2pgrid.client.calls import ask
 from p2pgrid.client.datasets import DatasetPointer, require_names
+from p2pgrid.client.holdings import HeldObjects
 from p2pgrid.client.login import Logins
 from p2pgrid.client.records import read_dataset
 from p2pgrid.client.session import Session
@@ -24,14 +25,23 @@ from p2pgrid.ids import ObjectId, PeerId, short
 from p2pgrid.net.link import Link
 from p2pgrid.net.peer import Peer
 from p2pgrid.protocol.arrays import Array, as_array, header_of, raw_bytes
-from p2pgrid.protocol.messages import Found, ListDatasets, NewTensor, Publish, Published
+from p2pgrid.protocol.messages import (
+    Found,
+    Holdings,
+    ListDatasets,
+    ListObjects,
+    NewTensor,
+    Publish,
+    Published,
+)
 
 
 class DomainClient:
     """A domain; it is dialled and logged in to when that is first needed.
 
-    After a lost link the next call dials again. Pointers to datasets go on to work; pointers to
-    results of the old link raise ``ObjectGoneError``, because those results are gone.
+    After a lost link the next call dials again, and the domain gives back the session that it
+    keeps for this program for a while: pointers go on to work. What was under way fails with
+    ``TransportError``; pointers of a session that has ended raise ``ObjectGoneError``.
     """
 
     def __init__(
@@ -52,7 +62,13 @@ class DomainClient:
         self._peer = peer
         self._addresses = tuple(addresses)
         self._logins = Logins(
-            peer_id, wallet, link=self.link, own_id=peer.peer_id, soon=peer.soon, timing=timing
+            peer_id,
+            wallet,
+            link=self.link,
+            own_id=peer.peer_id,
+            soon=peer.soon,
+            later=peer.later,
+            timing=timing,
         )
 
     def login(self, user: str | None = None) -> "DomainClient":
@@ -82,6 +98,16 @@ class DomainClient:
         """The datasets that have all these tags, straight from the domain."""
         found = ask(self.link(), ListDatasets(tags=tags), Found)
         return tuple(self._dataset(record) for record in found.records)
+
+    @property
+    def objects(self) -> HeldObjects:
+        """Who holds which results, and until when. Owners only.
+
+        Raises:
+            PermissionDeniedError: only owners see it.
+        """
+        self.login()
+        return HeldObjects(ask(self.link(), ListObjects(), Holdings))
 
     def publish(
         self,
@@ -150,7 +176,7 @@ class DomainClient:
         """
         live = self._logins.session()
         for session in needed:
-            if session is not live:
+            if session.names is not live.names:
                 raise ObjectGoneError(object_id="of an ended session", domain=self.name)
         return live
 

@@ -40,6 +40,7 @@ class Node:
         self.directory = Path(status["directory"])
         self.addresses: tuple[str, ...] = tuple(status["addresses"])
         self.gateway_pid = int(status["gateway_pid"])
+        self.metrics = str(status["metrics"])
         self._client = client
 
     @property

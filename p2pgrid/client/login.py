@@ -1,16 +1,16 @@
-"""Who we are on the link to one domain: sessions come and go with the link, keys stay."""
+"""Who we are on the link to one domain; a new link goes on with the session of the one before."""
 
 import threading
 import time
 from collections.abc import Callable
 
-from p2pgrid.client.calls import ask
-from p2pgrid.client.session import Session, Soon
+from p2pgrid.client.calls import ask, begin
+from p2pgrid.client.session import Later, Names, Session, Soon
 from p2pgrid.client.wallet import Wallet
 from p2pgrid.config import Timing
 from p2pgrid.ids import PeerId
 from p2pgrid.net.link import Link
-from p2pgrid.protocol.messages import Begin, Challenge, Login, Session as LoggedIn
+from p2pgrid.protocol.messages import Login, Session as LoggedIn
 
 
 class Logins:
@@ -24,11 +24,12 @@ class Logins:
         link: Callable[[], Link],
         own_id: PeerId,
         soon: Soon,
+        later: Later,
         timing: Timing,
     ) -> None:
         self._domain, self._wallet = domain, wallet
         self._link, self._own_id = link, own_id
-        self._soon, self._timing = soon, timing
+        self._soon, self._later, self._timing = soon, later, timing
         self._lock = threading.RLock()
         self._session: Session | None = None
         self._nonce = b""
@@ -61,10 +62,19 @@ class Logins:
     def _open(self) -> Session:
         link = self._link()
         self._accounts = {}
-        self._nonce = ask(link, Begin(), Challenge).nonce
+        self._nonce = begin(link).nonce
         answer = self._log_in(link, self._first_user)
-        self._session = Session(link, prefix=answer.prefix, soon=self._soon, timing=self._timing)
+        self._session = Session(
+            link, self._names(answer), soon=self._soon, later=self._later, timing=self._timing
+        )
         return self._session
+
+    def _names(self, answer: LoggedIn) -> Names:
+        """Those of the session before, when the domain gives it back."""
+        old = None if self._session is None else self._session.names
+        if old is not None and old.prefix == answer.prefix:
+            return old
+        return Names(answer.prefix, last=answer.last)
 
     def _log_in(self, link: Link, user: str | None) -> LoggedIn:
         key = self._wallet.key_for(self._domain, user)

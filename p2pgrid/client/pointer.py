@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from p2pgrid.client.home import Home
 from p2pgrid.client.session import Batch, Input, Session
+from p2pgrid.client.trace import Trace
 from p2pgrid.errors import ForeignPointerError, UnsupportedRemoteOpError
 from p2pgrid.ids import ObjectId, PeerId, short
 from p2pgrid.protocol import shapes
@@ -94,6 +95,15 @@ class TensorPointer:
                 raise error
         return self
 
+    def trace(self) -> Trace:
+        """Waits as ``block`` does, and tells where the time went; a dataset's own array took none.
+
+        Raises:
+            P2PGridError: see ``block``.
+        """
+        batch = self.block._batch
+        return Trace() if batch is None else batch.trace()
+
     def get(self, user: str | None = None) -> Array:
         """Takes the values home: float, integer or bool array of ``shape``; read-only.
 
@@ -106,8 +116,7 @@ class TensorPointer:
             ObjectGoneError: the object does not exist any more.
             P2PGridError: why the operation, or one that it needs, failed.
         """
-        needed = () if self._session is None else (self._session,)
-        return self._domain.get(self._id, needed=needed, user=user)
+        return self._domain.get(self._id, needed=self._sessions(), user=user)
 
     def sum(self, axis: int | None = None, *, keepdims: bool = False) -> "TensorPointer":
         """The sum over one axis, or over all elements."""
@@ -206,8 +215,7 @@ class TensorPointer:
         for operand in operands:
             if isinstance(operand, TensorPointer):
                 self._same_domain(operand)
-                if operand._session is not None:
-                    needed.add(operand._session)
+                needed.update(operand._sessions())
                 metas.append(operand._meta)
                 inputs.append(operand._id)
             else:
@@ -222,6 +230,14 @@ class TensorPointer:
         result._id, result._batch = live.apply(name, inputs, params)
         result._session = live
         return result
+
+    def _sessions(self) -> tuple[Session, ...]:
+        """The session that made the object; none for a dataset. Raises why it is not there."""
+        if self._session is None or self._batch is None:
+            return ()
+        if self._batch.error is not None:
+            raise self._batch.error
+        return (self._session,)
 
     def _same_domain(self, other: "TensorPointer") -> None:
         if other._domain is not self._domain and other.location != self.location:

@@ -9,6 +9,7 @@ read: an answer counts as one of the peer's open requests until it is being writ
 
 import contextlib
 import logging
+import secrets
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -41,6 +42,8 @@ class Reply(NamedTuple):
 
     message: Message
     buffers: tuple[memoryview, ...]
+    number: int = 0
+    """Of the request; ``Link.request_id`` names it in logs."""
 
 
 class Inbound(NamedTuple):
@@ -61,6 +64,15 @@ class _Waiting(NamedTuple):
     timeout_s: float
 
 
+class Traffic:
+    """Bytes of frames that came and went; read from any thread."""
+
+    __slots__ = ("received", "sent")
+
+    def __init__(self) -> None:
+        self.received = self.sent = 0
+
+
 OnRequest = Callable[[Inbound], None]
 
 
@@ -75,14 +87,18 @@ class Link:
         limits: Limits,
         timing: Timing,
         on_request: OnRequest,
+        traffic: Traffic | None = None,
     ) -> None:
         self.peer: PeerId = stream.peer
         self.dialled = dialled
         self.array_bytes_received = 0
         """Bytes of arrays that came with answers: what has moved to this side."""
+        self.label = "link"
+        """What both ends call the link in their logs, once they have agreed on a nonce."""
         self.over = trio.Event()
         self._stream = stream
         self._limits, self._timing, self._on_request = limits, timing, on_request
+        self._traffic = traffic or Traffic()
         self._frame_limit = limits.frame if dialled else limits.guest_frame
         self._clock = trio.lowlevel.current_clock()
         self._token = trio.lowlevel.current_trio_token()
@@ -105,6 +121,10 @@ class Link:
     def is_open(self) -> bool:
         """False once the link is over; it never opens again."""
         return not self.over.is_set()
+
+    def request_id(self, number: int) -> str:
+        """The name of a request in the logs of both ends."""
+        return f"{self.label}-{number}"
 
     def trust(self) -> None:
         """Lifts the limit on incoming frames from a stranger's to a logged-in peer's."""
@@ -135,12 +155,13 @@ class Link:
                 raise
             self._waiting[number] = _Waiting(future, timeout_s)
         self._wake()
+        self._log("request", number, message)
         return future
 
     def send_answer(self, number: int, message: Message, buffers: Sequence[Buffer] = ()) -> None:
         """Answers a request of the peer, from any thread; ``Inbound.answer`` calls this."""
         with self._lock:
-            if not self.is_open or not self._exchange.finish(number):
+            if not self.is_open or not self._exchange.owes(number):
                 return
             if buffers and self._queued > self._limits.queue:
                 message, buffers = faults.failure_of(BusyError(limit=self._limits.queue)), ()
@@ -148,6 +169,7 @@ class Link:
                 self._put(Kind.ANSWER, number, message, buffers)
             except TooLargeError as error:
                 self._put(Kind.ANSWER, number, faults.failure_of(error), ())
+            self._exchange.finish(number)
         self._wake()
 
     def close(self, reason: str) -> None:
@@ -187,6 +209,7 @@ class Link:
     async def _read(self) -> None:
         while True:
             body = await self._stream.receive(limit=self._frame_limit)
+            self._traffic.received += codec.PREFIX_BYTES + len(body)
             frame = codec.decode(body)
             match frame.envelope.kind:
                 case Kind.ANSWER:
@@ -205,11 +228,12 @@ class Link:
             waiting = self._waiting.pop(frame.envelope.request, None)
         if not expected or waiting is None:
             return
+        self._log("answer", frame.envelope.request, message)
         self.array_bytes_received += sum(frame.envelope.buffer_sizes)
         if isinstance(message, Failure):
             _fail(waiting.future, faults.error_of(message))
         else:
-            _succeed(waiting.future, Reply(message, frame.buffers))
+            _succeed(waiting.future, Reply(message, frame.buffers, frame.envelope.request))
 
     def _on_inbound(self, frame: Frame) -> None:
         message = frame.envelope.message
@@ -220,7 +244,15 @@ class Link:
             if self._exchange.working_on + self._answers_queued > self._limits.requests:
                 raise RemoteProtocolError("the peer sends requests, but does not read the answers")
         if is_new:
-            self._on_request(Inbound(self, frame.envelope.request, message, frame.buffers))
+            self._hand_on(Inbound(self, frame.envelope.request, message, frame.buffers))
+
+    def _hand_on(self, inbound: Inbound) -> None:
+        try:
+            self._on_request(inbound)
+        except Exception:  # a mistake of the layer above must not end the other links
+            reference = secrets.token_hex(4)
+            log.exception("request failed", extra={"reference": reference})
+            inbound.answer(faults.internal(reference))
 
     async def _write(self) -> None:
         while True:
@@ -231,8 +263,10 @@ class Link:
                         self._answers_queued -= 1
                 await self._stream.send(chunks)
                 self._sent_at = self._clock.current_time()
+                size = sum(map(len, chunks))
+                self._traffic.sent += size
                 with self._lock:
-                    self._queued -= sum(map(len, chunks))
+                    self._queued -= size
             self._work = trio.Event()
             if not self._outbox:
                 await self._work.wait()
@@ -267,6 +301,11 @@ class Link:
             self._put(Kind.PING, 0, None, ())
         self._sent_at = self._clock.current_time()
         self._work.set()
+
+    def _log(self, event: str, number: int, message: Message) -> None:
+        if log.isEnabledFor(logging.DEBUG):
+            fields = {"request": self.request_id(number), "kind": type(message).__name__}
+            log.debug(event, extra=fields)
 
     def _check_room(self) -> None:
         if not self.is_open:

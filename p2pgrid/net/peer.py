@@ -13,7 +13,7 @@ from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing
 from p2pgrid.errors import LocalProtocolError, PeerUnreachableError, TransportError
 from p2pgrid.ids import PeerId
 from p2pgrid.net.dht import Dht
-from p2pgrid.net.link import Inbound, Link
+from p2pgrid.net.link import Inbound, Link, Traffic
 from p2pgrid.net.portal import Portal
 from p2pgrid.net.streams import Libp2pTransport
 from p2pgrid.net.transport import Discovery, FrameStream, Transport
@@ -51,6 +51,8 @@ class Peer:
         self._own_portal = portal is None
         self._portal = portal or Portal()
         self._links: dict[PeerId, Link] = {}
+        self.traffic = Traffic()
+        """What all links of this peer have carried."""
         self._served: Future[None] | None = None
 
     def start(self) -> None:
@@ -87,9 +89,23 @@ class Peer:
         """Where others reach us."""
         return self._transport.addresses
 
+    @property
+    def links(self) -> int:
+        """How many peers are connected."""
+        return len(self._links)
+
     def soon(self, function: Callable[[], object]) -> None:
         """Calls a plain function in the network thread; it must not block."""
         self._portal.soon(function)
+
+    def later(self, delay_s: float, function: Callable[[], object]) -> None:
+        """Calls a plain function in the network thread after a while; it must not block."""
+
+        async def call() -> None:
+            await trio.sleep(delay_s)
+            function()
+
+        self._portal.start(call)
 
     def link_to(self, peer: PeerId, addresses: Sequence[str]) -> Link:
         """The open link to a peer; dials when there is none.
@@ -169,6 +185,7 @@ class Peer:
             limits=self._limits,
             timing=self._timing,
             on_request=self._on_request,
+            traffic=self.traffic,
         )
         self._links[link.peer] = link
         return link

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from p2pgrid.config import Limits
 from p2pgrid.errors import ObjectGoneError, P2PGridError, QuotaExceededError, RemoteProtocolError
-from p2pgrid.ids import ObjectId, short
+from p2pgrid.ids import DatasetId, ObjectId, short
 from p2pgrid.policy.access import Label, Sources
 from p2pgrid.protocol import faults
 from p2pgrid.protocol.arrays import ArrayHeader, claimed_bytes, dtype_named
@@ -20,6 +20,7 @@ from p2pgrid.protocol.messages import Failure, Op
 from p2pgrid.protocol.operations import VIEWS, ArrayMeta, Operand, infer
 
 PREFIX_BYTES = 8
+NAME_BYTES = 8
 
 
 class SessionObjects:
@@ -39,6 +40,16 @@ class SessionObjects:
 
     def __len__(self) -> int:
         return len(self._labels)
+
+    @property
+    def last(self) -> bytes:
+        """The last name that was admitted or refused, without the prefix."""
+        return self._last[PREFIX_BYTES:].ljust(NAME_BYTES, b"\0")
+
+    @property
+    def sources(self) -> Sources:
+        """The datasets that the objects derive from."""
+        return frozenset[DatasetId]().union(*{label.sources for label in self._labels.values()})
 
     @property
     def held_bytes(self) -> int:

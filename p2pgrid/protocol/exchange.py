@@ -3,6 +3,8 @@
 Rule 1: request numbers of a side go up by one; a number is never used twice.
 Rule 2: a request ends once: by its answer, by its deadline, or with the link.
 Rule 3: a request that comes in is handled at most once, whatever the transport repeats.
+Rule 4: a request of ours that ended by its deadline keeps its place until the peer answers it,
+because the peer still counts it: a patient peer is never taken for one that asks too much.
 """
 
 from p2pgrid.errors import BusyError, RemoteProtocolError
@@ -15,6 +17,7 @@ class Exchange:
         self._limit = limit
         self._issued = 0
         self._deadlines: dict[int, float] = {}
+        self._expired: set[int] = set()
         self._last_seen = 0
         self._inbound: set[int] = set()
 
@@ -32,9 +35,9 @@ class Exchange:
         """Numbers a new request of ours.
 
         Raises:
-            BusyError: ``limit`` requests wait already; the peer would hang up on one more.
+            BusyError: the peer owes ``limit`` answers already; it would hang up on one more.
         """
-        if len(self._deadlines) >= self._limit:
+        if len(self._deadlines) + len(self._expired) >= self._limit:
             raise BusyError(limit=self._limit)
         self._issued += 1
         self._deadlines[self._issued] = deadline
@@ -48,6 +51,7 @@ class Exchange:
         """
         if not 0 < request <= self._issued:
             raise RemoteProtocolError(f"an answer came to request {request}, which was never sent")
+        self._expired.discard(request)
         return self._deadlines.pop(request, None) is not None
 
     def expire(self, *, now: float) -> tuple[int, ...]:
@@ -55,6 +59,7 @@ class Exchange:
         late = tuple(request for request, at in self._deadlines.items() if at <= now)
         for request in late:
             del self._deadlines[request]
+        self._expired.update(late)
         return late
 
     def next_deadline(self) -> float:
@@ -74,6 +79,10 @@ class Exchange:
         self._last_seen = request
         self._inbound.add(request)
         return True
+
+    def owes(self, request: int) -> bool:
+        """True when a request of the peer has no answer yet."""
+        return request in self._inbound
 
     def finish(self, request: int) -> bool:
         """Marks a request of the peer as answered; False when it was answered before."""

@@ -15,6 +15,9 @@ WIRE_VERSION = 1
 MAX_OPERATIONS = 4096
 MAX_RECORD_BYTES = 64 * 1024
 MAX_RECORDS = 1000
+MAX_HOLDINGS = 256
+TICKS_PER_S = 100_000
+MAX_SOURCES_TOLD = 4
 
 Id = Annotated[bytes, Meta(min_length=16, max_length=16)]
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -77,6 +80,11 @@ class Challenge(_Message, frozen=True, tag="challenge"):
     record: Record
 
 
+def label_of(nonce: bytes) -> str:
+    """What both ends of a link call it in their logs."""
+    return nonce[:4].hex()
+
+
 class Login(_Message, frozen=True, tag="login"):
     """A signed login statement over the nonce of this link."""
 
@@ -85,11 +93,15 @@ class Login(_Message, frozen=True, tag="login"):
 
 
 class Session(_Message, frozen=True, tag="session"):
-    """The login holds; objects of this link are named ``prefix`` + 8 bytes of the client."""
+    """The login holds; objects are named ``prefix`` + 8 bytes of the client, above ``last``.
+
+    A client whose link broke gets the session that it had, as long as its lease runs.
+    """
 
     account: Name
     role: Role
     prefix: Annotated[bytes, Meta(min_length=8, max_length=8)]
+    last: Annotated[bytes, Meta(min_length=8, max_length=8)] = bytes(8)
 
 
 class Enrol(_Message, frozen=True, tag="enrol"):
@@ -116,6 +128,34 @@ class Accounts(_Message, frozen=True, tag="accounts"):
     """All accounts of a domain."""
 
     accounts: Annotated[tuple[Account, ...], Meta(max_length=100_000)]
+
+
+class ListObjects(_Message, frozen=True, tag="list-objects"):
+    """An owner asks who holds what."""
+
+
+class Holding(_Message, frozen=True, tag="holding"):
+    """The results that one session holds; public metadata only."""
+
+    account: Name
+    peer: Name
+    objects: Annotated[int, Meta(ge=0)]
+    held_bytes: Annotated[int, Meta(ge=0)]
+    datasets: Annotated[tuple[Name, ...], Meta(max_length=MAX_SOURCES_TOLD)]
+    """Names of the first of the datasets that the objects derive from."""
+    sources: Annotated[int, Meta(ge=0)]
+    """How many datasets that are."""
+    age_s: float
+    """Since the session was opened."""
+    left_s: float | None
+    """Until it is collected, unless its peer comes back; None while it is connected."""
+
+
+class Holdings(_Message, frozen=True, tag="holdings"):
+    """The sessions of a domain, the largest first; ``sessions`` counts those left out, too."""
+
+    held: Annotated[tuple[Holding, ...], Meta(max_length=MAX_HOLDINGS)]
+    sessions: Annotated[int, Meta(ge=0)]
 
 
 class NewTensor(_Message, frozen=True, tag="new-tensor"):
@@ -196,10 +236,22 @@ class FailedOp(_Message, frozen=True, tag="failed-op"):
     failure: Failure
 
 
+Ticks = Annotated[int, Meta(ge=0, lt=1 << 40)]
+
+
+class Spent(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """Where the domain's time went, in ticks of 10 microseconds."""
+
+    gateway: Ticks = 0
+    store_queue: Ticks = 0
+    store: Ticks = 0
+
+
 class Operated(_Message, frozen=True, tag="operated"):
     """The operations were done, except these."""
 
     failed: Annotated[tuple[FailedOp, ...], Meta(max_length=MAX_OPERATIONS)] = ()
+    spent: Spent = Spent()
 
 
 class Get(_Message, frozen=True, tag="get"):
@@ -228,6 +280,8 @@ Message = (
     | Account
     | ListAccounts
     | Accounts
+    | ListObjects
+    | Holdings
     | Publish
     | Published
     | ListDatasets

@@ -333,6 +333,19 @@ def test_a_message_that_cannot_be_encoded_leaves_no_request_behind(world: World)
     run(world, work)
 
 
+def test_an_answer_that_cannot_be_encoded_leaves_the_request_to_be_answered(world: World) -> None:
+    def answer(inbound: Inbound) -> None:
+        with pytest.raises(OverflowError):
+            inbound.answer(Operate(ops=(Op(name="add", out=bytes(16), inputs=(2**70,)),)))
+        echo(inbound)
+
+    async def work() -> None:
+        async with linked(world, far_answers=answer) as (near, _):
+            assert isinstance(await outcome(near.request(question(1))), Reply)
+
+    run(world, work)
+
+
 # A request is handled at most once
 
 
@@ -495,6 +508,31 @@ def test_one_request_too_many_is_refused_here_and_the_link_lives(world: World) -
             await outcome(futures[30])
             near.request(question(65))
             while len(held) < 65:
+                await trio.lowlevel.checkpoint()
+            assert near.is_open
+
+    run(world, work)
+
+
+def test_a_patient_peer_whose_requests_expire_is_not_hung_up_on(world: World) -> None:
+    async def work() -> None:
+        held: list[Inbound] = []
+        few = Limits(requests=3)
+        async with linked(world, far_answers=held.append, limits=few) as (near, _):
+            late = [near.request(question(number), timeout_s=0.2) for number in range(3)]
+            for future in late:
+                assert isinstance(await outcome(future), RemoteTimeoutError)
+            with pytest.raises(BusyError, match="3"):
+                near.request(question(3))
+            while len(held) < 3:
+                await trio.lowlevel.checkpoint()
+            echo(held[0])
+            while True:
+                with suppress(BusyError):
+                    near.request(question(4))
+                    break
+                await trio.lowlevel.checkpoint()
+            while len(held) < 4:
                 await trio.lowlevel.checkpoint()
             assert near.is_open
 

@@ -16,6 +16,7 @@ from typing_extensions import override
 from p2pgrid.config import DEFAULT_TIMING, Timing
 from p2pgrid.errors import (
     AddressError,
+    InternalError,
     LocalProtocolError,
     P2PGridError,
     PeerUnreachableError,
@@ -128,6 +129,21 @@ def test_one_link_serves_both_and_is_kept(grid: Grid) -> None:
         ask(one, two)
     assert set(asked_over) == {link(two, one)}
     assert link(one, two) is link(one, two)
+
+
+def test_a_handler_that_raises_is_told_as_a_reference_and_ends_nothing(
+    grid: Grid, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: Inbound) -> None:
+        raise RuntimeError("a mistake of the layer above")
+
+    one, two = grid.peer(1), grid.peer(2, on_request=fail)
+    with pytest.raises(InternalError) as told:
+        ask(one, two)
+    assert told.value.reference in {it.__dict__.get("reference") for it in caplog.records}
+    assert "mistake of the layer" not in str(told.value)
+    assert link(one, two).is_open
+    ask(two, one)
 
 
 def test_a_link_that_broke_is_made_again(grid: Grid) -> None:

@@ -1,6 +1,7 @@
 """A grid in which all is real but sockets and Ray: nodes, links, protocol, SQLite, files."""
 
 import secrets
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from actors.store import Store
 from p2pgrid import Client, DomainClient, NetworkClient
 from p2pgrid.client.launch import OWNER
 from p2pgrid.client.wallet import Wallet
-from p2pgrid.config import DEFAULT_LIMITS, Limits
+from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing
 from p2pgrid.ids import PeerId
 from p2pgrid.net.link import Inbound
 from p2pgrid.protocol.messages import Account
@@ -46,6 +47,7 @@ class FabricNode:
             store=LocalStore(self.store) if settings.kind == "domain" else None,
             registry=LocalRegistry(self.registry) if settings.kind == "network" else None,
             limits=self._grid.limits,
+            timing=self._grid.timing,
             make_peer=self._grid.memory.peer,
         )
         self.node.start()
@@ -65,9 +67,11 @@ class FabricNode:
 class Grid:
     """A network, domains and programs of people, all on one memory network."""
 
-    def __init__(self, home: Path, *, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self, home: Path, *, limits: Limits = DEFAULT_LIMITS, timing: Timing = DEFAULT_TIMING
+    ) -> None:
         self.home = home
-        self.limits = limits
+        self.limits, self.timing = limits, timing
         self.memory = MemoryNetwork()
         self.nodes: list[FabricNode] = []
 
@@ -84,7 +88,8 @@ class Grid:
         peer = self.memory.peer(secrets.token_bytes(32), on_request=_refuse)
         peer.start()
         home = self.home / person
-        return Client(home, peer=peer, wallet=Wallet(home / "wallet.json"), limits=self.limits)
+        wallet = Wallet(home / "wallet.json")
+        return Client(home, peer=peer, wallet=wallet, limits=self.limits, timing=self.timing)
 
     def owner_of(self, node: FabricNode) -> DomainClient:
         """A program of the owner."""
@@ -106,8 +111,13 @@ class Grid:
         return domain_at(client, address).login(person)
 
     def hang_up(self, domain: DomainClient) -> None:
-        """Ends a program's link to a domain."""
-        domain.link().close_soon("the test hung up")
+        """Ends a program's link to a domain; it is over here when this returns."""
+        link = domain.link()
+        over = threading.Event()
+        link.close_soon("the test hung up")
+        domain._peer.soon(over.set)
+        assert over.wait(10)
+        assert not link.is_open
 
     def close(self) -> None:
         """Ends everything."""
@@ -140,11 +150,11 @@ def grid(tmp_path: Path) -> Iterator[Grid]:
 
 
 @pytest.fixture
-def make_grid(tmp_path: Path) -> Iterator[Callable[[Limits], Grid]]:
+def make_grid(tmp_path: Path) -> Iterator[Callable[..., Grid]]:
     made: list[Grid] = []
 
-    def make(limits: Limits) -> Grid:
-        made.append(Grid(tmp_path, limits=limits))
+    def make(limits: Limits = DEFAULT_LIMITS, timing: Timing = DEFAULT_TIMING) -> Grid:
+        made.append(Grid(tmp_path, limits=limits, timing=timing))
         return made[-1]
 
     yield make

@@ -3,11 +3,13 @@
 import logging
 import sqlite3
 from collections.abc import Sequence
+from typing import cast
 
 import msgspec
 import numpy as np
 import pytest
 
+from actors.gateway import Answer
 from actors.ports import DatasetEntry
 from actors.state import State
 from p2pgrid.client.peers import KnownPeers
@@ -21,6 +23,7 @@ from p2pgrid.errors import (
     RecordError,
 )
 from p2pgrid.protocol import operations
+from p2pgrid.protocol.messages import Account, ListAccounts, Role
 from p2pgrid.protocol.records import SignedRecord, sign
 from tests.fabric.conftest import FabricNode, Grid, network_at
 
@@ -164,6 +167,18 @@ def test_what_the_store_cannot_do_fails_with_one_reference_and_so_does_what_need
         references.add(told.value.reference)
     assert len(references) == 1
     assert (pointer + 1).get().tolist() == [SECRET + 1]
+
+
+def test_an_answer_that_cannot_be_encoded_is_told_at_once_as_a_reference(
+    grid: Grid, bob: FabricNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def answer(*_: object) -> Answer:
+        return Answer(Account("ana", b"", cast("Role", object())))
+
+    owner = grid.owner_of(bob)
+    monkeypatch.setitem(bob.node._gateway._handlers, ListAccounts, answer)
+    with pytest.raises(InternalError):
+        owner.users.list()
 
 
 def test_no_value_is_in_any_text_that_somebody_else_may_see(

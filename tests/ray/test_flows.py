@@ -1,8 +1,11 @@
 """The main flows on the real parts: Ray clusters, libp2p over loopback, SQLite on disk."""
 
+import json
+import logging
 import os
 import signal
 import socket
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from actors.cluster import load_cluster
 from actors.layout import NodeDirectory
@@ -52,7 +56,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
     home = tmp_path_factory.mktemp("grid")
     client = Client(home)
     network = launch("city-health", "network", client=client)
-    bob = launch("bob", client=client, networks=[network.address])
+    bob = launch("bob", client=client, networks=[network.address], log_level="debug")
     made = Real(client, network, bob)
     made.owner().publish("values", VALUES, tags=("#values",), allowed_users="ana", announce=True)
     yield made
@@ -114,6 +118,41 @@ def test_every_ray_socket_is_on_loopback_and_no_port_is_shared(real: Real) -> No
     for ports in (bob, network):
         assert {ip.removeprefix("::ffff:") for ip in ports.values()} == {"127.0.0.1"}
     assert not bob.keys() & network.keys()
+
+
+def lines_of(node: Node, request: str) -> list[dict[str, object]]:
+    """The lines of the node's processes that carry a request id, by one grep."""
+    running = load_cluster(node.directory / "ray")
+    assert running is not None
+    lines = [
+        line
+        for log in running.temp_dir.rglob("worker-*.err")
+        for line in log.read_text().splitlines()
+        if f'"request":"{request}"' in line
+    ]
+    return [json.loads(line) for line in lines]
+
+
+def test_one_request_is_found_in_the_logs_of_client_gateway_and_store(
+    real: Real, caplog: pytest.LogCaptureFixture
+) -> None:
+    pointer = real.owner().datasets[0].pointers[0]
+    with caplog.at_level(logging.DEBUG, logger="p2pgrid"):
+        trace = (pointer + 1).trace()
+    (pointer + 2).block  # noqa: B018 by now the gateway has written its line
+    assert trace.request in {record.__dict__.get("request") for record in caplog.records}
+    loggers = {line["logger"] for line in lines_of(real.bob, trace.request)}
+    assert loggers == {"actors.gateway", "actors.store"}
+    assert min(trace.gateway_s, trace.store_queue_s, trace.store_s) > 0
+
+
+def test_a_node_shows_where_its_metrics_are(real: Real) -> None:
+    (real.owner().datasets[0].pointers[0] + 1).block  # noqa: B018
+    with urllib.request.urlopen(real.bob.metrics, timeout=10) as page:  # noqa: S310 our own
+        text = page.read().decode()
+    families = {family.name for family in text_string_to_metric_families(text)}
+    assert {"p2pgrid_requests", "p2pgrid_sessions", "p2pgrid_store_restarts"} <= families
+    assert real.bob.metrics.startswith("http://127.0.0.1:")
 
 
 def test_a_killed_gateway_comes_back_as_the_same_peer_with_the_same_data(real: Real) -> None:

@@ -1,4 +1,4 @@
-"""The three rules of an exchange, whatever order things happen in."""
+"""The rules of an exchange, whatever order things happen in."""
 
 import math
 
@@ -22,17 +22,18 @@ class ExchangeMachine(RuleBasedStateMachine):
         self.numbers: list[int] = []
         self.waiting: dict[int, float] = {}
         self.ended: list[int] = []
+        self.late: set[int] = set()
         self.handled: list[int] = []
         self.unanswered: set[int] = set()
 
-    @precondition(lambda self: len(self.waiting) < LIMIT)
+    @precondition(lambda self: len(self.waiting) + len(self.late) < LIMIT)
     @rule(patience=st.integers(0, 5))
     def ask(self, patience: int) -> None:
         number = self.exchange.open(deadline=self.now + patience)
         self.numbers.append(number)
         self.waiting[number] = self.now + patience
 
-    @precondition(lambda self: len(self.waiting) == LIMIT)
+    @precondition(lambda self: len(self.waiting) + len(self.late) == LIMIT)
     @rule()
     def ask_too_much(self) -> None:
         with pytest.raises(BusyError) as caught:
@@ -44,6 +45,7 @@ class ExchangeMachine(RuleBasedStateMachine):
     def an_answer_comes(self, data: st.DataObject) -> None:
         number = data.draw(st.sampled_from(self.numbers))
         assert self.exchange.close(number) is (number in self.waiting)
+        self.late.discard(number)
         if self.waiting.pop(number, None) is not None:
             self.ended.append(number)
 
@@ -61,6 +63,7 @@ class ExchangeMachine(RuleBasedStateMachine):
         for number in late:
             del self.waiting[number]
             self.ended.append(number)
+            self.late.add(number)
 
     @rule(ahead=st.integers(-4, 3))
     def a_request_comes(self, ahead: int) -> None:
@@ -139,6 +142,16 @@ def test_an_answer_after_the_deadline_is_dropped() -> None:
     assert exchange.expire(now=1.0) == (1,)
     assert not exchange.close(1)
     assert exchange.next_deadline() == math.inf
+
+
+def test_a_request_that_ended_by_its_deadline_keeps_its_place_until_it_is_answered() -> None:
+    exchange = Exchange(limit=1)
+    exchange.open(deadline=1.0)
+    exchange.expire(now=1.0)
+    with pytest.raises(BusyError):
+        exchange.open(deadline=2.0)
+    assert not exchange.close(1)
+    assert exchange.open(deadline=2.0) == 2
 
 
 def test_a_repeated_request_is_dropped_before_and_after_its_answer() -> None:
