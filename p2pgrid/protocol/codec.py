@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from p2pgrid.errors import RemoteProtocolError, TooLargeError
+from p2pgrid.protocol.malformed import MALFORMED
 from p2pgrid.protocol.messages import Message
 
 PREFIX_BYTES = 4
@@ -107,7 +108,7 @@ def decode(body: Buffer) -> Frame:
         raise RemoteProtocolError(f"a header claims {header_size:,} of {len(view):,} bytes")
     try:
         envelope = _decoder.decode(view[PREFIX_BYTES:start])
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         raise RemoteProtocolError("a header is not a message of this protocol") from error
     return Frame(envelope, _split(view[start:], envelope.buffer_sizes))
 
