@@ -69,8 +69,11 @@ def encode(
     """The chunks of a frame, to be written one after the other.
 
     Raises:
-        TooLargeError: the frame would be larger than ``limit`` bytes, or its header too large.
+        TooLargeError: the frame would be larger than ``limit`` bytes, its header too large, or
+            its buffers too many.
     """
+    if len(buffers) > MAX_BUFFERS:
+        raise TooLargeError(what="buffers of a message", size=len(buffers), limit=MAX_BUFFERS)
     sizes = tuple(len(buffer) for buffer in buffers)
     header = _encoder.encode(Envelope(kind, request, message, sizes))
     size = PREFIX_BYTES + len(header) + sum(sizes)

@@ -11,7 +11,15 @@ from msgspec import Meta
 
 from p2pgrid.errors import RemoteProtocolError, TooLargeError
 from p2pgrid.protocol import messages as m
-from p2pgrid.protocol.codec import MAX_HEADER, Envelope, Frame, Kind, decode, frame_size
+from p2pgrid.protocol.codec import (
+    MAX_BUFFERS,
+    MAX_HEADER,
+    Envelope,
+    Frame,
+    Kind,
+    decode,
+    frame_size,
+)
 from p2pgrid.protocol.messages import Op, Operate, Slice
 from tests.unit.frames import GOLDEN, KEY, LIMIT, MIB, OWN, TYPES, whole
 
@@ -116,6 +124,13 @@ def test_a_frame_over_the_limit_is_refused_with_both_numbers() -> None:
     with pytest.raises(TooLargeError, match="message") as caught:
         whole(m.Done(), bytes(2 * MIB), limit=size - 1)
     assert (caught.value.size, caught.value.limit) == (size, size - 1)
+
+
+def test_more_buffers_than_anybody_reads_are_refused_with_both_numbers() -> None:
+    assert len(decode(whole(None, *[b""] * MAX_BUFFERS)[4:]).buffers) == MAX_BUFFERS
+    with pytest.raises(TooLargeError, match="buffers") as caught:
+        whole(None, *[b""] * (MAX_BUFFERS + 1))
+    assert (caught.value.size, caught.value.limit) == (MAX_BUFFERS + 1, MAX_BUFFERS)
 
 
 def test_a_header_over_its_limit_is_refused_with_both_numbers() -> None:
