@@ -6,7 +6,8 @@ import msgspec
 
 from actors.journal import Journal
 from actors.ports import DatasetEntry
-from p2pgrid.errors import DuplicateError
+from p2pgrid.errors import DuplicateError, NodeError
+from p2pgrid.protocol.malformed import MALFORMED
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS datasets (
@@ -24,9 +25,16 @@ class Catalog:
         self._journal = journal
 
     def all(self) -> tuple[DatasetEntry, ...]:
-        """All datasets, by name."""
+        """All datasets, by name.
+
+        Raises:
+            NodeError: a row is damaged.
+        """
         rows = self._journal.rows("SELECT entry FROM datasets ORDER BY name")
-        return tuple(msgspec.msgpack.decode(entry, type=DatasetEntry) for (entry,) in rows)
+        try:
+            return tuple(msgspec.msgpack.decode(entry, type=DatasetEntry) for (entry,) in rows)
+        except MALFORMED as error:
+            raise NodeError("a dataset in node.db is damaged; put a copy of it back") from error
 
     def add(self, entry: DatasetEntry) -> None:
         """Lists a dataset; the same again changes nothing.

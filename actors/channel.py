@@ -13,6 +13,7 @@ import struct
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,8 +27,11 @@ from p2pgrid.errors import InternalError, UnavailableError
 from p2pgrid.ids import ObjectId
 from p2pgrid.protocol.arrays import Array, ArrayHeader, header_of, raw_bytes, read_array
 from p2pgrid.protocol.codec import Buffer
+from p2pgrid.protocol.malformed import MALFORMED
 
 log = logging.getLogger(__name__)
+
+PIECE_BYTES = 1 << 26
 
 _SIZES = struct.Struct("<II")
 
@@ -93,7 +97,7 @@ def _pack(message: Request | Answer, buffers: Sequence[Buffer], *more: str) -> l
 
 
 def _split(body: memoryview, sizes: Sequence[int]) -> list[memoryview]:
-    ends = [sum(sizes[: number + 1]) for number in range(len(sizes))]
+    ends = list(accumulate(sizes))
     return [body[end - size : end] for end, size in zip(ends, sizes, strict=True)]
 
 
@@ -127,6 +131,8 @@ class StoreServer:
                     self._serve(gateway, incoming)
                 except (EOFError, ConnectionError):
                     log.info("the gateway hung up")
+                except MALFORMED:
+                    log.exception("the gateway sent no request")
 
     def _serve(self, gateway: socket.socket, incoming: BinaryIO) -> None:
         while True:
@@ -260,10 +266,13 @@ class ChannelStore:
                 answer, parts = _answers.decode(header)
                 self._waiting.popleft().set_result((answer, _split(memoryview(body), parts)))
         except (asyncio.IncompleteReadError, ConnectionError):
-            self._end_all()
+            pass  # the store died
+        except MALFORMED:
+            log.exception("the store sent no answer")
         finally:
             self._writer = None
             writer.close()
+            self._end_all()
 
     def _end_all(self) -> None:
         while self._waiting:
@@ -271,7 +280,11 @@ class ChannelStore:
 
 
 def _read(incoming: BinaryIO, size: int) -> bytes:
-    data = incoming.read(size)
+    """So many bytes; memory is taken for ``PIECE_BYTES`` at a time, as they come."""
+    data = incoming.read(min(size, PIECE_BYTES))
+    while data and len(data) < size:
+        more = incoming.read(min(size - len(data), PIECE_BYTES))
+        data = data + more if more else b""
     if len(data) < size:
         raise EOFError
     return data

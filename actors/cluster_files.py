@@ -29,6 +29,7 @@ import msgspec
 
 from actors.processes import Session
 from p2pgrid.errors import NodeError
+from p2pgrid.protocol.malformed import MALFORMED
 
 SOCKET_PATH_BYTES = 107  # sun_path of unix(7) without its final zero
 LONGEST_SOCKET = "/session_2000-01-01_00-00-00_000000_4194304/sockets/plasma_store"
@@ -68,7 +69,7 @@ def load_cluster(directory: Path) -> RunningCluster | None:
         return msgspec.json.decode(record.read_bytes(), type=RunningCluster, dec_hook=_decode_path)
     except FileNotFoundError:
         return None
-    except msgspec.DecodeError as error:
+    except MALFORMED as error:
         raise NodeError(f"{record} is damaged ({error}); remove it") from error
 
 

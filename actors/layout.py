@@ -19,8 +19,11 @@ from nacl.signing import SigningKey
 from actors.logs import Level
 from p2pgrid.errors import DuplicateError, NodeError, NodeNotFoundError, SchemaError
 from p2pgrid.ids import PeerId, peer_id_of
+from p2pgrid.protocol.malformed import MALFORMED
 
 Kind = Literal["domain", "network"]
+SEED_BYTES = 32
+OWNER_KEY = re.compile("[0-9a-f]{64}")
 EVERYWHERE = "0.0.0.0"  # noqa: S104 refused unless the operator says what to announce
 
 
@@ -119,7 +122,7 @@ class NodeDirectory:
             raise NodeNotFoundError(directory=str(self.path))
         try:
             return msgspec.json.decode(self.settings_file.read_bytes(), type=NodeSettings)
-        except msgspec.DecodeError as error:
+        except MALFORMED as error:
             raise NodeError(f"{self.settings_file} is damaged ({error}); mend it") from error
 
     def change(self, fields: Mapping[str, object]) -> None:
@@ -154,8 +157,18 @@ class NodeDirectory:
         write_private(self.settings_file, msgspec.json.format(msgspec.json.encode(settings)))
 
     def seed(self) -> bytes:
-        """The 32 secret bytes of the node's Ed25519 key."""
-        return self.identity_file.read_bytes()
+        """The 32 secret bytes of the node's Ed25519 key.
+
+        Raises:
+            NodeError: the file is damaged.
+        """
+        seed = self.identity_file.read_bytes()
+        if len(seed) != SEED_BYTES:
+            raise NodeError(
+                f"{self.identity_file} has {len(seed):,} bytes instead of {SEED_BYTES}; "
+                "put a copy of it back: without it this node is somebody else"
+            )
+        return seed
 
     def set_owner(self, public_key: str) -> None:
         """Names the first owner; ``owner_key`` has it from the next start on.
@@ -163,18 +176,25 @@ class NodeDirectory:
         Raises:
             SchemaError: not 64 hexadecimal characters.
         """
-        if not re.fullmatch("[0-9a-f]{64}", public_key):
+        if not OWNER_KEY.fullmatch(public_key):
             raise SchemaError(field="owner key", problem="expected 64 hexadecimal characters")
         write_private(self.owner_file, public_key.encode())
 
     def owner_key(self) -> bytes | None:
-        """The 32-byte public key of the first owner, when one was named."""
+        """The 32-byte public key of the first owner, when one was named.
+
+        Raises:
+            NodeError: the file is damaged.
+        """
         if not self.owner_file.exists():
             return None
-        return bytes.fromhex(self.owner_file.read_text())
+        text = self.owner_file.read_bytes().decode("ascii", errors="replace")
+        if not OWNER_KEY.fullmatch(text):
+            raise NodeError(f"{self.owner_file} is damaged; name the owner again, with --owner-key")
+        return bytes.fromhex(text)
 
     def peer_id(self) -> PeerId:
-        """The node's peer id."""
+        """The node's peer id; raises as ``seed`` does."""
         return peer_id_of(bytes(SigningKey(self.seed()).verify_key))
 
 

@@ -12,7 +12,7 @@ P2PGridError
 │   │   └── NodeNotFoundError        123  no node lives in this directory
 │   └── AddressError                 130  the address cannot be read
 ├── NetworkError                     2xx  look at the link, perhaps try again
-│   ├── TransportError               200  the link failed; ``retryable`` says whether to repeat
+│   ├── TransportError               209  the link failed; ``retryable`` says whether to repeat
 │   │   ├── PeerUnreachableError     201  nobody answered at the addresses
 │   │   │   ├── DomainUnreachableError   202
 │   │   │   └── NetworkUnreachableError  203
@@ -177,7 +177,7 @@ class NetworkError(P2PGridError):
 class TransportError(NetworkError):
     """The link failed; ``retryable`` says whether repeating the call can help."""
 
-    code = 200
+    code = 209
 
     def __init__(self, message: str, *, retryable: bool = True) -> None:
         super().__init__(message)

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from p2pgrid.errors import ConfigError
 from p2pgrid.ids import PeerId
+from p2pgrid.protocol.malformed import MALFORMED
 
 MAX_PEERS = 1000
 
@@ -37,7 +38,7 @@ class KnownPeers:
             return ()
         try:
             return msgspec.json.decode(self._path.read_bytes(), type=tuple[KnownPeer, ...])
-        except msgspec.MsgspecError as error:
+        except MALFORMED as error:
             raise ConfigError(f"{self._path} is damaged; move it away to start afresh") from error
 
     def remember(self, peer: PeerId, *, name: str, kind: str, addresses: Sequence[str]) -> None:

@@ -22,6 +22,7 @@ from nacl.pwhash import argon2id
 from nacl.secret import SecretBox
 
 from p2pgrid.errors import WalletError, WalletLockedError
+from p2pgrid.protocol.malformed import MALFORMED
 from p2pgrid.protocol.secret import Secret
 
 PRIVATE_FILE, PRIVATE_DIRECTORY, OTHERS = 0o600, 0o700, 0o077
@@ -160,7 +161,7 @@ class Vault:
             return None
         try:
             return msgspec.json.decode(content.reveal(), type=_Open | _Sealed)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except MALFORMED as error:
             self.refuse(error)
 
     def _file(self) -> Secret | None:

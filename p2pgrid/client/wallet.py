@@ -17,6 +17,7 @@ from typing_extensions import override
 from p2pgrid.client.vault import InsecureWalletWarning, KdfCost, Vault
 from p2pgrid.errors import NoKeyError, WalletError, WalletLockedError
 from p2pgrid.ids import PeerId
+from p2pgrid.protocol.malformed import MALFORMED
 from p2pgrid.protocol.secret import Secret
 from p2pgrid.protocol.statements import SignedLogin, sign_login
 
@@ -121,7 +122,7 @@ class Wallet:
             return ()
         try:
             return _decode(content)
-        except ValueError as error:
+        except (*MALFORMED, ValueError) as error:
             self._vault.refuse(error)
 
     def key_for(self, domain: PeerId, user: str | None = None) -> WalletKey:

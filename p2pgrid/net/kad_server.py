@@ -12,18 +12,20 @@ from contextlib import asynccontextmanager
 
 import trio
 from libp2p.abc import IHost, INetStream
+from libp2p.io.exceptions import IncompleteReadError
 from libp2p.kad_dht.common import PROTOCOL_ID as KAD_PROTOCOL, format_time_rfc3339
 from libp2p.kad_dht.kad_dht import DHTMode, KadDHT
-from libp2p.kad_dht.pb.kademlia_pb2 import Record
+from libp2p.kad_dht.pb.kademlia_pb2 import Message, Record
 from libp2p.kad_dht.routing_table import RoutingTable
 from libp2p.peer.id import ID
 from libp2p.peer.peerinfo import PeerInfo
 from libp2p.records.validator import NamespacedValidator, Validator
+from libp2p.utils.varint import encode_uvarint, read_varint_prefixed_bytes_limited
 from typing_extensions import override
 
 from p2pgrid.errors import ForgedRecordError, P2PGridError, RemoteProtocolError
 from p2pgrid.net.host import CONTROL_PROTOCOL
-from p2pgrid.net.kademlia import Asker, reset
+from p2pgrid.net.kademlia import MAX_PEER_ID_BYTES, Asker, reset
 from p2pgrid.protocol.records import (
     DHT_NAMESPACE,
     DHT_RECORD_BYTES,
@@ -37,6 +39,9 @@ SERVE_S = 5.0
 """After this a stream is cut: a silent peer would hold its turn for good."""
 TURNS = 12
 TURNS_PER_PEER = 4
+MAX_QUESTION_BYTES = 16 * 1024
+"""A record and some addresses; py-libp2p would read 4 MiB."""
+MAX_KEY_BYTES = 128
 PROVIDERS_PER_10_S = 100
 """Tags that one peer may announce here in ten seconds; py-libp2p's 10 lose a domain's eleventh."""
 
@@ -121,7 +126,7 @@ class KadServer(KadDHT):  # type: ignore[misc]
                 if CONTROL_PROTOCOL in await self._asker.identify(peer):
                     # KadDHT resets what exceeds its own limit of 12; here they queue.
                     async with self._turns:
-                        await super().handle_stream(stream)
+                        await super().handle_stream(_Questions(stream))
                     return
         await reset(stream)
 
@@ -155,6 +160,45 @@ class KadServer(KadDHT):  # type: ignore[misc]
         finally:
             if not turns.borrowed_tokens and not turns.statistics().tasks_waiting:
                 self._turns_of.pop(peer, None)
+
+
+class _Questions:
+    """A stream on which py-libp2p meets only questions whose answer takes no time.
+
+    It puts peer ids into texts, also those that it refuses, and base58 takes the square of their
+    length. Its signed peer records, which nobody here needs, are left out.
+    """
+
+    def __init__(self, stream: INetStream) -> None:
+        self.muxed_conn = stream.muxed_conn
+        self.write, self.reset, self.close = stream.write, stream.reset, stream.close
+        self._stream = stream
+        self._ahead = b""
+
+    async def read(self, size: int) -> bytes:
+        if not self._ahead:
+            self._ahead = await self._next()
+        taken, self._ahead = self._ahead[:size], self._ahead[size:]
+        return taken
+
+    async def _next(self) -> bytes:
+        """The next question with its length before it; nothing at the end of the stream."""
+        try:
+            body = await read_varint_prefixed_bytes_limited(self._stream, MAX_QUESTION_BYTES)
+        except IncompleteReadError as end:
+            if end.received_bytes:
+                raise
+            return b""
+        question = Message()
+        question.ParseFromString(body)
+        peers = (*question.providerPeers, *question.closerPeers)
+        if len(question.key) > MAX_KEY_BYTES or any(len(it.id) > MAX_PEER_ID_BYTES for it in peers):
+            raise RemoteProtocolError("a question of the DHT has an endless key or peer id")
+        question.ClearField("senderRecord")
+        for peer in peers:
+            peer.ClearField("signedRecord")
+        clean = question.SerializeToString()
+        return bytes(encode_uvarint(len(clean))) + clean
 
 
 def _age(value: bytes) -> tuple[int, bytes]:

@@ -44,6 +44,8 @@ from p2pgrid.net.host import (
 
 MAX_ANSWER_BYTES = 1 << 20
 MAX_IDENTIFY_BYTES = 1 << 16
+MAX_PEER_ID_BYTES = 64
+"""Base58 takes the square of the length: a peer id of 1 MiB would take a quarter of an hour."""
 RESET_S = 1.0
 _LOG = logging.getLogger(__name__)
 
@@ -112,7 +114,8 @@ class Asker:
             await update_peerstore_from_identify(self._host.get_peerstore(), peer, said)
         except _FAILURES:
             return frozenset()
-        self._said[connection] = frozenset(said.protocols)
+        # Protobuf gives a text that is no UTF-8 as bytes.
+        self._said[connection] = frozenset(map(str, said.protocols))
         return self._said[connection]
 
     def identified(self, peer: ID) -> frozenset[str]:
@@ -249,6 +252,8 @@ def _without_peer(address: Multiaddr) -> Multiaddr:
 
 
 def _has_ed25519_key(peer: ID) -> bool:
+    if len(peer.to_bytes()) > MAX_PEER_ID_BYTES:
+        return False
     try:
         public_key_of(PeerId(peer.to_base58()))
     except ValueError:

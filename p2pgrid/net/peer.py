@@ -111,7 +111,8 @@ class Peer:
         """The open link to a peer; dials when there is none.
 
         Raises:
-            PeerUnreachableError, IdentityMismatchError: see ``Transport.dial``.
+            PeerUnreachableError, IdentityMismatchError, RemoteProtocolError: see
+                ``Transport.dial``.
             LocalProtocolError: this peer was stopped, or never started.
         """
         return self._open_link(peer) or self._call(

@@ -62,6 +62,7 @@ class Transport(Protocol):
         Raises:
             PeerUnreachableError: no address answered in time.
             IdentityMismatchError: somebody else answered.
+            RemoteProtocolError: the peer does not speak our protocol.
         """
 
 

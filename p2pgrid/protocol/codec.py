@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from p2pgrid.errors import RemoteProtocolError, TooLargeError
+from p2pgrid.protocol.malformed import MALFORMED
 from p2pgrid.protocol.messages import Message
 
 PREFIX_BYTES = 4
@@ -68,8 +69,11 @@ def encode(
     """The chunks of a frame, to be written one after the other.
 
     Raises:
-        TooLargeError: the frame would be larger than ``limit`` bytes, or its header too large.
+        TooLargeError: the frame would be larger than ``limit`` bytes, its header too large, or
+            its buffers too many.
     """
+    if len(buffers) > MAX_BUFFERS:
+        raise TooLargeError(what="buffers of a message", size=len(buffers), limit=MAX_BUFFERS)
     sizes = tuple(len(buffer) for buffer in buffers)
     header = _encoder.encode(Envelope(kind, request, message, sizes))
     size = PREFIX_BYTES + len(header) + sum(sizes)
@@ -112,7 +116,7 @@ def decode(body: Buffer) -> Frame:
         raise RemoteProtocolError(f"a header claims {header_size:,} of {len(view):,} bytes")
     try:
         envelope = _decoder.decode(view[PREFIX_BYTES:start])
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         raise RemoteProtocolError("a header is not a message of this protocol") from error
     return Frame(envelope, _split(view[start:], envelope.buffer_sizes))
 

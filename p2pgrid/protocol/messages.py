@@ -2,7 +2,7 @@
 
 A message is a frozen struct with a tag; lengths are capped here, so that decoding refuses an
 excess before it allocates. To add one: write the struct, add it to ``Message``, add golden bytes
-to ``tests/unit/test_codec.py``, and a row to the dispatch table of the node that answers it.
+to ``tests/unit/frames.py``, and a row to the dispatch table of the node that answers it.
 """
 
 from typing import Annotated, Literal

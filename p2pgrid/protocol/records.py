@@ -22,6 +22,7 @@ from p2pgrid.errors import (
     SchemaError,
 )
 from p2pgrid.ids import ID_BYTES, PUBLIC_KEY_BYTES, DatasetId, ObjectId, PeerId, peer_id_of
+from p2pgrid.protocol.malformed import MALFORMED
 
 DOMAIN_SEPARATION = b"p2pgrid/record/1\0"
 TAG_SEPARATION = b"p2pgrid/tag/1\0"
@@ -120,7 +121,7 @@ class SignedRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_
         """
         try:
             return _ENVELOPES.decode(encoded)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except MALFORMED as error:
             raise RemoteProtocolError("a record cannot be decoded") from error
 
     def body(self) -> Body:
@@ -131,7 +132,7 @@ class SignedRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_
         """
         try:
             return _BODIES.decode(self.payload)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except MALFORMED as error:
             raise RemoteProtocolError("the body of a record cannot be decoded") from error
 
 

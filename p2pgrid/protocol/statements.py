@@ -17,6 +17,7 @@ from nacl.signing import SigningKey, VerifyKey
 
 from p2pgrid.errors import AuthenticationError, LocalProtocolError
 from p2pgrid.ids import PUBLIC_KEY_BYTES, PeerId
+from p2pgrid.protocol.malformed import MALFORMED
 from p2pgrid.protocol.secret import Secret
 
 LOGIN_TAG = b"p2pgrid/login/1\0"
@@ -138,7 +139,7 @@ def _read(statement: bytes) -> LoginStatement | None:
         return None
     try:
         return _decoder.decode(statement)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except MALFORMED:
         return None
 
 

@@ -1,0 +1,44 @@
+"""All fuzz targets by name; to add one, write it with its seeds and give it a line here."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from actors.channel import PIECE_BYTES
+from tests.fuzz import local, net, wire
+
+CORPUS = Path(__file__).with_name("corpus")
+
+
+class Target(NamedTuple):
+    """A decoder: ``run`` raises nothing, whatever the bytes; ``seeds`` makes some valid ones."""
+
+    run: Callable[[bytes], None]
+    seeds: Callable[[], Sequence[bytes]]
+    claim_bytes: int = 4 << 20
+    """What may be allocated for a claim before the bytes come."""
+
+
+TARGETS: dict[str, Target] = {
+    "frame": Target(wire.frame, wire.frames),
+    "record": Target(wire.record, wire.records),
+    "statement": Target(wire.statement, wire.statements),
+    "array": Target(wire.array, wire.arrays),
+    "operate": Target(wire.operate, wire.operates),
+    "stream": Target(net.stream, net.streams),
+    "identify": Target(net.identify, net.identities),
+    "dht_answer": Target(net.dht_answer, net.dht_answers),
+    "dht_question": Target(net.dht_question, net.dht_questions),
+    "store_channel": Target(
+        local.store_channel, local.channel_seeds, claim_bytes=PIECE_BYTES + (4 << 20)
+    ),
+    "wallet": Target(local.wallet, local.wallets),
+    "known_peers": Target(local.known_peers, local.peer_files),
+    "node_files": Target(local.node_files, local.node_seeds),
+    "catalogue": Target(local.catalogue, local.entries),
+}
+
+
+def kept(name: str) -> list[bytes]:
+    """The corpus of a target: what coverage found, and what was a bug once."""
+    return [path.read_bytes() for path in sorted((CORPUS / name).glob("*"))]

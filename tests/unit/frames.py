@@ -1,0 +1,250 @@
+"""One frame of every message as golden bytes, and how tests make and break frames."""
+
+import struct
+from typing import Any, get_args
+
+import msgspec
+import pytest
+
+from p2pgrid.errors import RemoteProtocolError
+from p2pgrid.protocol import messages as m
+from p2pgrid.protocol.arrays import ArrayHeader
+from p2pgrid.protocol.codec import Envelope, Kind, decode, encode
+from p2pgrid.protocol.messages import Message, Op, Operate, Slice
+
+LIMIT = 1 << 30
+MIB = 1 << 20
+TYPES: tuple[type[Any], ...] = get_args(Message)
+OWN = b"sessionprefix" + bytes(3)
+KEY = bytes(range(32))
+HEADER = ArrayHeader("float32", (1, 2), 0)
+
+Golden = tuple[Kind, Message | None, bytes, str]
+
+#: One frame of every message: what it is, the bytes of its one array, and the whole frame in hex.
+#: A change here is a change of the wire: it needs a new ``WIRE_VERSION``.
+GOLDEN: dict[str, Golden] = {
+    "begin": (
+        Kind.REQUEST,
+        m.Begin(),
+        b"",
+        "1d0000001900000094000782a474797065a5626567696ea776657273696f6e0190",
+    ),
+    "challenge": (
+        Kind.ANSWER,
+        m.Challenge("domain", "clinic", OWN, b"record"),
+        b"",
+        "570000005300000094010785a474797065a96368616c6c656e6765a46b696e64a6646f6d61696ea4"
+        "6e616d65a6636c696e6963a56e6f6e6365c41073657373696f6e707265666978000000a67265636f"
+        "7264c4067265636f726490",
+    ),
+    "login": (
+        Kind.REQUEST,
+        m.Login(b"statement", KEY + KEY),
+        b"",
+        "750000007100000094000783a474797065a56c6f67696ea973746174656d656e74c4097374617465"
+        "6d656e74a97369676e6174757265c440000102030405060708090a0b0c0d0e0f1011121314151617"
+        "18191a1b1c1d1e1f000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+        "90",
+    ),
+    "session": (
+        Kind.ANSWER,
+        m.Session("ann", "scientist", OWN[:8]),
+        b"",
+        "510000004d00000094010785a474797065a773657373696f6ea76163636f756e74a3616e6ea4726f"
+        "6c65a9736369656e74697374a6707265666978c40873657373696f6e70a46c617374c40800000000"
+        "0000000090",
+    ),
+    "enrol": (
+        Kind.REQUEST,
+        m.Enrol("ann", KEY, "owner"),
+        b"",
+        "550000005100000094000784a474797065a5656e726f6ca46e616d65a3616e6eaa7075626c69635f"
+        "6b6579c420000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1fa4726f"
+        "6c65a56f776e657290",
+    ),
+    "account": (
+        Kind.ANSWER,
+        m.Account("ann", KEY, "scientist"),
+        b"",
+        "5b0000005700000094010784a474797065a76163636f756e74a46e616d65a3616e6eaa7075626c69"
+        "635f6b6579c420000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1fa4"
+        "726f6c65a9736369656e7469737490",
+    ),
+    "list-accounts": (
+        Kind.REQUEST,
+        m.ListAccounts(),
+        b"",
+        "1c0000001800000094000781a474797065ad6c6973742d6163636f756e747390",
+    ),
+    "accounts": (
+        Kind.ANSWER,
+        m.Accounts((m.Account("ann", KEY, "scientist"),)),
+        b"",
+        "740000007000000094010782a474797065a86163636f756e7473a86163636f756e74739184a47479"
+        "7065a76163636f756e74a46e616d65a3616e6eaa7075626c69635f6b6579c4200001020304050607"
+        "08090a0b0c0d0e0f101112131415161718191a1b1c1d1e1fa4726f6c65a9736369656e7469737490",
+    ),
+    "list-objects": (
+        Kind.REQUEST,
+        m.ListObjects(),
+        b"",
+        "1b0000001700000094000781a474797065ac6c6973742d6f626a6563747390",
+    ),
+    "holdings": (
+        Kind.ANSWER,
+        m.Holdings((m.Holding("ann", "12D3", 2, 48, ("heart",), 1, 1.5, None),), 1),
+        b"",
+        "900000008c00000094010783a474797065a8686f6c64696e6773a468656c649189a474797065a768"
+        "6f6c64696e67a76163636f756e74a3616e6ea470656572a431324433a76f626a6563747302aa6865"
+        "6c645f627974657330a8646174617365747391a56865617274a7736f757263657301a56167655f73"
+        "cb3ff8000000000000a66c6566745f73c0a873657373696f6e730190",
+    ),
+    "publish": (
+        Kind.REQUEST,
+        m.Publish(
+            *(OWN, "heart", "mmHg", ("#bp",), ("ann",), True),
+            (m.NewTensor("values", OWN, HEADER),),
+        ),
+        b"\0\0\x80?\0\0\0@",
+        "cf000000c300000094000788a474797065a77075626c697368aa646174617365745f6964c4107365"
+        "7373696f6e707265666978000000a46e616d65a56865617274ab6465736372697074696f6ea46d6d"
+        "4867a47461677391a3236270a7616c6c6f77656491a3616e6ea8616e6e6f756e6365c3a774656e73"
+        "6f72739184a474797065aa6e65772d74656e736f72a46e616d65a676616c756573a96f626a656374"
+        "5f6964c41073657373696f6e707265666978000000a668656164657293a7666c6f61743332920102"
+        "0091080000803f00000040",
+    ),
+    "published": (
+        Kind.ANSWER,
+        m.Published(b"record"),
+        b"",
+        "270000002300000094010782a474797065a97075626c6973686564a67265636f7264c4067265636f726490",
+    ),
+    "list-datasets": (
+        Kind.REQUEST,
+        m.ListDatasets(("#bp",)),
+        b"",
+        "260000002200000094000782a474797065ad6c6973742d6461746173657473a47461677391a323627090",
+    ),
+    "search": (
+        Kind.REQUEST,
+        m.Search(("#bp",)),
+        b"",
+        "1f0000001b00000094000782a474797065a6736561726368a47461677391a323627090",
+    ),
+    "found": (
+        Kind.ANSWER,
+        m.Found((b"record",), partial=True),
+        b"",
+        "2e0000002a00000094010783a474797065a5666f756e64a77265636f72647391c4067265636f7264"
+        "a77061727469616cc390",
+    ),
+    "join": (
+        Kind.REQUEST,
+        m.Join(b"node", (b"record",)),
+        b"",
+        "300000002c00000094000783a474797065a46a6f696ea46e6f6465c4046e6f6465a8646174617365"
+        "747391c4067265636f726490",
+    ),
+    "operate": (
+        Kind.REQUEST,
+        Operate(
+            (
+                Op("add", OWN, (OWN, HEADER)),
+                Op("mul", OWN, (OWN, -2)),
+                Op("truediv", OWN, (1.5, OWN)),
+                Op("sub", OWN, (True, OWN)),
+                Op("sum", OWN, (OWN,), (None, True)),
+                Op("getitem", OWN, (OWN,), (0, Slice(1, None, 2), "...", None, (3, 4), 0.5)),
+            ),
+            free=(OWN,),
+        ),
+        b"\0\0\x80?\0\0\0@",
+        "860100007a01000094000783a474797065a76f706572617465a36f70739694a3616464c410736573"
+        "73696f6e70726566697800000092c41073657373696f6e70726566697800000093a7666c6f617433"
+        "32920102009094a36d756cc41073657373696f6e70726566697800000092c41073657373696f6e70"
+        "7265666978000000fe9094a774727565646976c41073657373696f6e70726566697800000092cb3f"
+        "f8000000000000c41073657373696f6e7072656669780000009094a3737562c41073657373696f6e"
+        "70726566697800000092c3c41073657373696f6e7072656669780000009094a373756dc410736573"
+        "73696f6e70726566697800000091c41073657373696f6e70726566697800000092c0c394a7676574"
+        "6974656dc41073657373696f6e70726566697800000091c41073657373696f6e7072656669780000"
+        "00960083a5737461727401a473746f70c0a47374657002a32e2e2ec0920304cb3fe0000000000000"
+        "a46672656591c41073657373696f6e70726566697800000091080000803f00000040",
+    ),
+    "operated": (
+        Kind.ANSWER,
+        m.Operated((m.FailedOp(OWN, m.Failure(601, {"operation": "cos"})),), m.Spent(1, 200, 3)),
+        b"",
+        "840000008000000094010783a474797065a86f70657261746564a66661696c65649183a474797065"
+        "a96661696c65642d6f70a36f7574c41073657373696f6e707265666978000000a76661696c757265"
+        "83a474797065a76661696c757265a4636f6465cd0259a66669656c647381a96f7065726174696f6e"
+        "a3636f73a57370656e749301ccc80390",
+    ),
+    "get": (
+        Kind.REQUEST,
+        m.Get(OWN, "ann"),
+        b"",
+        "3a0000003600000094000783a474797065a3676574a96f626a6563745f6964c41073657373696f6e"
+        "707265666978000000a76163636f756e74a3616e6e90",
+    ),
+    "value": (
+        Kind.ANSWER,
+        m.Value(HEADER),
+        b"\0\0\x80?\0\0\0@",
+        "310000002500000094010782a474797065a576616c7565a668656164657293a7666c6f6174333292"
+        "01020091080000803f00000040",
+    ),
+    "done": (
+        Kind.ANSWER,
+        m.Done(),
+        b"",
+        "130000000f00000094010781a474797065a4646f6e6590",
+    ),
+    "failure": (
+        Kind.ANSWER,
+        m.Failure(404, {"what": "x", "size": 3, "limit": 2.5}),
+        b"",
+        "420000003e00000094010783a474797065a76661696c757265a4636f6465cd0194a66669656c6473"
+        "83a477686174a178a473697a6503a56c696d6974cb400400000000000090",
+    ),
+    "ping": (
+        Kind.PING,
+        None,
+        b"",
+        "0900000005000000940207c090",
+    ),
+}
+
+EVERY_FRAME = [pytest.param(bytes.fromhex(case[3]), id=name) for name, case in GOLDEN.items()]
+
+
+def whole(
+    message: Message | None,
+    *buffers: bytes,
+    kind: Kind = Kind.REQUEST,
+    request: int = 7,
+    limit: int = LIMIT,
+) -> bytes:
+    return b"".join(encode(kind, request, message, buffers, limit=limit))
+
+
+def body_of(header: bytes, *, claimed: int | None = None, rest: bytes = b"") -> bytes:
+    """A frame without its size prefix, around any header."""
+    return struct.pack("<I", len(header) if claimed is None else claimed) + header + rest
+
+
+def packed(*fields: object) -> bytes:
+    """A body whose header is this MessagePack array."""
+    return body_of(msgspec.msgpack.encode(fields))
+
+
+def is_refused(body: bytes) -> bool:
+    """True when a body is refused, False when it is a frame; anything else is an error."""
+    try:
+        frame = decode(body)
+    except RemoteProtocolError:
+        return True
+    assert isinstance(frame.envelope, Envelope)
+    assert frame.envelope.message is None or isinstance(frame.envelope.message, TYPES)
+    assert sum(map(len, frame.buffers)) == sum(frame.envelope.buffer_sizes)
+    return False

@@ -1,0 +1,182 @@
+"""Every length in a message is allowed up to its cap and refused from there on."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from p2pgrid.protocol import messages as m
+from p2pgrid.protocol.arrays import MAX_DIMS, MAX_ELEMENTS
+from p2pgrid.protocol.codec import MAX_BUFFERS, decode
+from p2pgrid.protocol.messages import Message, Op, Operate
+from tests.unit.frames import HEADER, KEY, OWN, body_of, is_refused, packed, whole
+
+
+def name_of(length: int) -> str:
+    return "n" * length
+
+
+def an_op(**changes: Any) -> Op:
+    return msgspec.structs.replace(Op("add", OWN, (OWN, 1)), **changes)
+
+
+def one_op(**changes: Any) -> Message:
+    return Operate((an_op(**changes),))
+
+
+def a_publish(**changes: Any) -> Message:
+    tensor = m.NewTensor("t", OWN, HEADER)
+    return msgspec.structs.replace(m.Publish(OWN, "n", "", (), (), False, (tensor,)), **changes)
+
+
+def literal(**changes: Any) -> Message:
+    return one_op(inputs=(OWN, msgspec.structs.replace(HEADER, **changes)))
+
+
+CAPS: dict[str, tuple[int, Callable[[int], Message]]] = {
+    "operations": (m.MAX_OPERATIONS, lambda n: Operate((an_op(),) * n)),
+    "freed objects": (2 * m.MAX_OPERATIONS, lambda n: Operate((), (OWN,) * n)),
+    "name of an operation": (16, lambda n: one_op(name=name_of(n))),
+    "inputs": (8, lambda n: one_op(inputs=(OWN,) * n)),
+    "parameters": (64, lambda n: one_op(params=(None,) * n)),
+    "text parameter": (16, lambda n: one_op(params=(name_of(n),))),
+    "tuple parameter": (32, lambda n: one_op(params=((0,) * n,))),
+    "id of a result": (16, lambda n: one_op(out=bytes(n))),
+    "id of an operand": (16, lambda n: one_op(inputs=(bytes(n),))),
+    "id that is freed": (16, lambda n: Operate((), (bytes(n),))),
+    "id that is got": (16, lambda n: m.Get(bytes(n))),
+    "account of a get": (128, lambda n: m.Get(OWN, name_of(n))),
+    "dimensions": (MAX_DIMS, lambda n: literal(shape=(1,) * n)),
+    "dimension": (MAX_ELEMENTS, lambda n: literal(shape=(n,))),
+    "buffer number": (MAX_BUFFERS - 1, lambda n: literal(buffer=n)),
+    "name of a dtype": (8, lambda n: literal(dtype=name_of(n))),
+    "failed operations": (
+        m.MAX_OPERATIONS,
+        lambda n: m.Operated((m.FailedOp(OWN, m.Failure(900, {})),) * n),
+    ),
+    "fields of a failure": (8, lambda n: m.Failure(1, {str(i): i for i in range(n)})),
+    "name of a failure's field": (32, lambda n: m.Failure(1, {name_of(n): 1})),
+    "text of a failure": (400, lambda n: m.Failure(1, {"x": name_of(n)})),
+    "name of a node": (128, lambda n: m.Challenge("domain", name_of(n), bytes(16), b"")),
+    "nonce": (16, lambda n: m.Challenge("domain", "n", bytes(n), b"")),
+    "record of a node": (
+        m.MAX_RECORD_BYTES,
+        lambda n: m.Challenge("domain", "n", bytes(16), bytes(n)),
+    ),
+    "statement": (1024, lambda n: m.Login(bytes(n), bytes(64))),
+    "signature": (64, lambda n: m.Login(b"", bytes(n))),
+    "account": (128, lambda n: m.Session(name_of(n), "owner", bytes(8))),
+    "prefix": (8, lambda n: m.Session("n", "owner", bytes(n))),
+    "name of an enrolled account": (128, lambda n: m.Enrol(name_of(n), KEY)),
+    "public key": (32, lambda n: m.Enrol("n", bytes(n))),
+    "dataset id": (16, lambda n: a_publish(dataset_id=bytes(n))),
+    "name of a dataset": (128, lambda n: a_publish(name=name_of(n))),
+    "description": (16_384, lambda n: a_publish(description=name_of(n))),
+    "tags": (32, lambda n: a_publish(tags=("t",) * n)),
+    "tag": (100, lambda n: a_publish(tags=(name_of(n),))),
+    "allowed accounts": (10_000, lambda n: a_publish(allowed=("n",) * n)),
+    "tensors": (256, lambda n: a_publish(tensors=(m.NewTensor("t", OWN, HEADER),) * n)),
+    "tags of a search": (32, lambda n: m.Search(("t",) * n)),
+    "tags of a list": (32, lambda n: m.ListDatasets(("t",) * n)),
+    "records": (m.MAX_RECORDS, lambda n: m.Found((b"r",) * n)),
+    "record": (m.MAX_RECORD_BYTES, lambda n: m.Found((bytes(n),))),
+    "records of a join": (m.MAX_RECORDS, lambda n: m.Join(b"", (b"r",) * n)),
+    "published record": (m.MAX_RECORD_BYTES, lambda n: m.Published(bytes(n))),
+}
+
+
+@pytest.mark.parametrize("name", CAPS)
+def test_a_length_is_allowed_up_to_its_cap_and_refused_from_there(name: str) -> None:
+    cap, make = CAPS[name]
+    assert decode(whole(make(cap))[4:]).envelope.message == make(cap)
+    assert is_refused(whole(make(cap + 1))[4:])
+
+
+TOO_LITTLE: dict[str, Message] = {
+    "id of 15 bytes": one_op(out=bytes(15)),
+    "operand of 15 bytes": one_op(inputs=(bytes(15),)),
+    "get of 15 bytes": m.Get(bytes(15)),
+    "nameless account": m.Enrol("", KEY),
+    "nameless dataset": a_publish(name=""),
+    "dataset without tensors": a_publish(tensors=()),
+    "short key": m.Enrol("n", bytes(31)),
+    "short signature": m.Login(b"", bytes(63)),
+    "short nonce": m.Challenge("domain", "n", bytes(15), b""),
+    "short prefix": m.Session("n", "owner", bytes(7)),
+    "negative dimension": literal(shape=(-1,)),
+    "negative buffer": literal(buffer=-1),
+}
+
+
+@pytest.mark.parametrize("name", TOO_LITTLE)
+def test_a_value_below_its_least_is_refused(name: str) -> None:
+    assert is_refused(whole(TOO_LITTLE[name])[4:])
+
+
+ID = bytes(16)
+EXT = msgspec.msgpack.Ext(1, b"x")
+BAD_HEADERS: dict[str, tuple[object, ...]] = {
+    "unknown tag": (0, 1, {"type": "run"}),
+    "no tag": (0, 1, {"object_id": ID}),
+    "tag that is no text": (0, 1, {"type": 7}),
+    "unknown field": (0, 1, {"type": "done", "more": 1}),
+    "missing field": (0, 1, {"type": "get"}),
+    "field of another type": (0, 1, {"type": "get", "object_id": "x" * 16}),
+    "number as text": (0, 1, {"type": "begin", "version": "1"}),
+    "number as float": (0, 1, {"type": "begin", "version": 1.5}),
+    "unknown role": (0, 1, {"type": "enrol", "name": "n", "public_key": KEY, "role": "root"}),
+    "unknown kind of node": (
+        *(0, 1),
+        {"type": "challenge", "kind": "moon", "name": "n", "nonce": ID, "record": b""},
+    ),
+    "unknown kind of frame": (3, 1, None),
+    "kind as text": ("0", 1, None),
+    "negative request": (0, -1, None),
+    "request over its limit": (0, 2**62, None),
+    "request as truth value": (0, True, None),
+    "too few fields": (0, 1),
+    "too many fields": (0, 1, None, (), ()),
+    "message as array": (0, 1, ["done"]),
+    "message as ext": (0, 1, EXT),
+    "header of ext": (EXT, EXT, EXT),
+    "operand as ext": (0, 1, {"type": "operate", "ops": [["add", ID, [EXT], []]]}),
+    "parameter as ext": (0, 1, {"type": "operate", "ops": [["add", ID, [], [EXT]]]}),
+    "operation with too few fields": (0, 1, {"type": "operate", "ops": [["add", ID]]}),
+    "operation with too many fields": (0, 1, {"type": "operate", "ops": [["add", ID, [], [], 0]]}),
+    "operation as map": (0, 1, {"type": "operate", "ops": [{"name": "add"}]}),
+    "slice with more": (0, 1, {"type": "operate", "ops": [["add", ID, [], [{"by": 1}]]]}),
+    "slice of floats": (0, 1, {"type": "operate", "ops": [["add", ID, [], [{"start": 1.5}]]]}),
+    "operand as null": (0, 1, {"type": "operate", "ops": [["add", ID, [None], []]]}),
+    "operand as map": (0, 1, {"type": "operate", "ops": [["add", ID, [{}], []]]}),
+    "tuple of floats": (0, 1, {"type": "operate", "ops": [["sum", ID, [], [[1.5]]]]}),
+    "failure with bytes": (1, 1, {"type": "failure", "code": 1, "fields": {"x": b"y"}}),
+    "failure with list": (1, 1, {"type": "failure", "code": 1, "fields": {"x": [1]}}),
+    "time": (0, 1, {"type": "begin", "version": msgspec.msgpack.Ext(-1, bytes(4))}),
+    "too many buffers": (0, 1, None, (0,) * (MAX_BUFFERS + 1)),
+    "buffer over its limit": (0, 1, None, (2**32,)),
+    "negative buffer": (0, 1, None, (-1,)),
+}
+
+
+@pytest.mark.parametrize("name", BAD_HEADERS)
+def test_a_header_that_is_no_message_is_refused(name: str) -> None:
+    assert is_refused(packed(*BAD_HEADERS[name]))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"\xc1", id="a byte that is never used"),
+        pytest.param(b"\x93\x00\x01\xc0\x00", id="bytes after the header"),
+        pytest.param(b"\x93\x00\x01\x81\xa4type\xa4\xff\xff\xff\xff", id="a tag that is not UTF-8"),
+        pytest.param(
+            b"\x93\x00\x01\x82\xa4type\xa3get\xa9object_id\xd9\x02\xff\xff", id="a bad text"
+        ),
+        pytest.param(b"\x93\x00\x01\x81\xa2\xff\xff\xa4done", id="a key that is not UTF-8"),
+        pytest.param(b"\x93\x00\xcf" + b"\xff" * 8 + b"\xc0", id="a request of 64 bits"),
+    ],
+)
+def test_a_header_of_broken_messagepack_is_refused(header: bytes) -> None:
+    assert is_refused(body_of(header))
