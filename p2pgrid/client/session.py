@@ -152,6 +152,13 @@ class Session:
         """
         self._freed.append(object_id)
 
+    def consume(self, object_id: ObjectId) -> None:
+        """Tells the domain now that an object is not needed any more."""
+        with self._lock:
+            self.free(object_id)
+            self._take_freed(self._open)
+            self._schedule()
+
     def get(self, object_id: ObjectId, *, account: str) -> Array:
         """The values of an object, by the right of an account that logged in on this link.
 
@@ -161,8 +168,7 @@ class Session:
         ask = Ask(Get(object_id=object_id, account=account))
         with self._lock:
             self._wait_for_room()
-            if self._open.ops:
-                self._close_batch()
+            self._close_batch()
             self._queue.append(ask)
             self._schedule()
         reply = ask.answer.result()
@@ -187,8 +193,9 @@ class Session:
             raise RemoteTimeoutError(peer=self.link.peer, timeout_s=self._timing.request_s)
 
     def _close_batch(self) -> None:
-        self._queue.append(self._open)
-        self._open = Batch()
+        if self._open.ops or self._open.free:
+            self._queue.append(self._open)
+            self._open = Batch()
 
     def _schedule(self) -> None:
         if not self._scheduled:
@@ -212,7 +219,7 @@ class Session:
             self._scheduled = False
             if self._in_flight >= WINDOW:
                 return None
-            if not self._queue and self._open.ops:
+            if not self._queue:
                 self._close_batch()
             if not self._queue:
                 return None
