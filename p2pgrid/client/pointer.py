@@ -6,30 +6,26 @@ they are. A pointer is a value: in-place forms (``+=``) make this handle point t
 they never change the data of the owner.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from types import MethodType
 from typing import Any, NoReturn, Self
 
-import numpy as np
 from typing_extensions import override
 
-from p2pgrid.client.dispatch import bound, method_named, numpy_call, torch_call
 from p2pgrid.client.home import Home
+from p2pgrid.client.operands import check_in_place, literal
 from p2pgrid.client.operators import Operators
+from p2pgrid.client.protocols import Protocols, bound, method_named
 from p2pgrid.client.result import Result, result_of
 from p2pgrid.client.session import Batch, Input, Session
 from p2pgrid.errors import (
-    DtypeError,
     ForeignPointerError,
     NetworkError,
     ObjectGoneError,
     P2PGridError,
-    ShapeError,
-    UnsupportedRemoteOpError,
 )
 from p2pgrid.ids import ObjectId, PeerId, short
 from p2pgrid.protocol import shapes
-from p2pgrid.protocol.arrays import Array, as_array
 from p2pgrid.protocol.messages import Slice
 from p2pgrid.protocol.operations import (
     METHODS,
@@ -40,13 +36,12 @@ from p2pgrid.protocol.operations import (
     Operation,
     Params,
     infer,
+    private_index,
+    signature_of,
 )
 
-_INTEGERS = range(-(2**63), 2**64)  # what travels as an integer
-_PUBLIC = {np.shape: "shape", np.ndim: "ndim", np.size: "size"}
 
-
-class TensorPointer(Operators):
+class TensorPointer(Operators, Protocols):
     """A remote array; ``shape`` and ``dtype`` are public, the values are not.
 
     Operators, indexing, and the operations of ``docs/operations.md`` as methods
@@ -185,16 +180,8 @@ class TensorPointer(Operators):
     def __getitem__(self, index: Any) -> "TensorPointer":
         for item in index if isinstance(index, tuple) else (index,):
             if isinstance(item, TensorPointer):
-                raise UnsupportedRemoteOpError(
-                    operation="indexing by a pointer, which would make the shape private,",
-                    nearest="where(condition, x, y), or sum(where=condition)",
-                )
+                raise private_index()
         return self._apply("getitem", *REGISTRY["getitem"].bind(self, index))
-
-    def __setitem__(self, index: object, value: object) -> NoReturn:
-        raise UnsupportedRemoteOpError(
-            operation="assignment to elements", nearest="where(condition, x, y)"
-        )
 
     def __len__(self) -> int:
         if not self.shape:
@@ -203,52 +190,6 @@ class TensorPointer(Operators):
 
     def __iter__(self) -> Iterator["TensorPointer"]:
         return (self[position] for position in range(len(self)))
-
-    def __array_ufunc__(
-        self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any
-    ) -> "TensorPointer":
-        if method != "__call__":
-            near = {"add": "sum", "multiply": "prod"}.get(ufunc.__name__, "sum")
-            raise UnsupportedRemoteOpError(operation=f"{ufunc.__name__}.{method}", nearest=near)
-        name, call = numpy_call(ufunc, inputs, kwargs)
-        return self._apply(name, *call)
-
-    def __array_function__(
-        self,
-        function: Callable[..., Any],
-        _: object,
-        args: Sequence[Any],
-        kwargs: Mapping[str, Any],
-    ) -> Any:
-        if function in _PUBLIC and len(args) == 1:
-            return getattr(self, _PUBLIC[function])
-        name, call = numpy_call(function, args, kwargs)
-        return self._apply(name, *call)
-
-    @classmethod
-    def __torch_function__(
-        cls,
-        function: Callable[..., Any],
-        _: object,
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> "TensorPointer":
-        name, call = torch_call(function, args, kwargs or {})
-        here = next(operand for operand in call.operands if isinstance(operand, cls))
-        return here._apply(name, *call)
-
-    def __array__(self, *_: object, **__: object) -> Array:
-        """Refuses what would be a silent download."""
-        raise UnsupportedRemoteOpError(operation="conversion to a numpy array", nearest="get")
-
-    def __bool__(self) -> bool:
-        raise UnsupportedRemoteOpError(operation="bool()", nearest="get")
-
-    def __float__(self) -> float:
-        raise UnsupportedRemoteOpError(operation="float()", nearest="get")
-
-    def __int__(self) -> int:
-        raise UnsupportedRemoteOpError(operation="int()", nearest="get")
 
     def __copy__(self) -> "TensorPointer":
         return self._apply("copy", (self,))
@@ -279,7 +220,7 @@ class TensorPointer(Operators):
         operands: tuple[Any, ...],
         params: Params = (),
         *,
-        check: "Callable[[ArrayMeta], None] | None" = None,
+        in_place: bool = False,
     ) -> "TensorPointer":
         metas: list[Operand] = []
         inputs: list[Input] = []
@@ -292,12 +233,12 @@ class TensorPointer(Operators):
                 metas.append(operand._meta)
                 inputs.append(operand._id)
             else:
-                meta, value = _literal(operand, limit=self._domain.literal_limit)
+                meta, value = literal(operand, limit=self._domain.literal_limit)
                 metas.append(meta)
                 inputs.append(value)
         meta = infer(name, metas, params)
-        if check is not None:
-            check(meta)
+        if in_place:
+            check_in_place(name, self._meta, meta)
         result = TensorPointer(self._domain, self._id, meta)
         live = self._domain.session_for(needed)
         result._id, result._batch = live.apply(name, inputs, params)
@@ -307,19 +248,7 @@ class TensorPointer(Operators):
     @override
     def _apply_in_place(self, name: str, other: Any) -> Self:
         """Makes this handle point to the result; the old object is freed as ``del`` would."""
-
-        def check(meta: ArrayMeta) -> None:
-            if meta.shape != self.shape:
-                raise ShapeError(
-                    operation=f"in-place {name}", shapes=f"{self.shape} and {meta.shape}"
-                )
-            if not np.can_cast(meta.dtype, self.dtype, "same_kind"):
-                raise DtypeError(
-                    operation=f"in-place {name}",
-                    dtypes=f"{self.dtype.name} from {meta.dtype.name}",
-                )
-
-        result = self._apply(name, (self, other), check=check)
+        result = self._apply(name, (self, other), in_place=True)
         if result.dtype != self.dtype:
             result = result._apply("astype", (result,), (self.dtype.name,))
         self._id, result._id = result._id, self._id
@@ -345,24 +274,6 @@ class TensorPointer(Operators):
             raise ObjectGoneError(object_id=short(self._id), domain=self._domain.name)
 
 
-def _literal(value: Any, *, limit: int) -> tuple[Operand, Array | int | float | bool]:
-    """What a rule sees of a value, and what travels; a Python number stays weakly typed."""
-    if type(value) is int:
-        return value, value if value in _INTEGERS else _as_float(value)
-    if isinstance(value, bool) or type(value) is float:
-        return value, value
-    array = as_array(value, limit=limit)
-    return ArrayMeta(array.shape, array.dtype, is_literal=True), array
-
-
-def _as_float(number: int) -> float:
-    """An integer that no integer dtype holds; where a rule lets it pass, it is taken as a float."""
-    try:
-        return float(number)
-    except OverflowError:
-        return np.inf if number > 0 else -np.inf
-
-
 def _function(operation: Operation) -> Callable[..., TensorPointer]:
     """A pointer's method for an operation, with the operation's signature and docstring."""
 
@@ -371,7 +282,7 @@ def _function(operation: Operation) -> Callable[..., TensorPointer]:
         return self._apply(operation.name, *call)
 
     method.__name__, method.__doc__ = operation.name, operation.bind.__doc__
-    method.__wrapped__ = operation.bind  # type: ignore[attr-defined]  # for inspect.signature
+    method.__signature__ = signature_of(operation.bind)  # type: ignore[attr-defined]
     return method
 
 

@@ -155,8 +155,8 @@ class Session:
     def consume(self, object_id: ObjectId) -> None:
         """Tells the domain now that an object is not needed any more."""
         with self._lock:
-            self.free(object_id)
             self._take_freed(self._open)
+            self._open.free.append(object_id)
             self._schedule()
 
     def get(self, object_id: ObjectId, *, account: str) -> Array:

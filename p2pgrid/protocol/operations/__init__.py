@@ -19,7 +19,9 @@ from p2pgrid.protocol.operations.entry import (
     Operand as Operand,
     Operation as Operation,
     Params as Params,
+    signature_of as signature_of,
 )
+from p2pgrid.protocol.operations.indexing import private_index as private_index
 from p2pgrid.protocol.operations.registry import (
     METHODS as METHODS,
     REGISTRY as REGISTRY,

@@ -17,6 +17,7 @@ from p2pgrid.protocol.operations.entry import (
     Operand,
     Operation,
     Params,
+    as_array_operand,
     check_weak,
     fits,
     kind_of,
@@ -57,12 +58,7 @@ def _dot(values: Sequence[Any], _: Params) -> Array:
 
 def _bind_dot(x: Any, y: Any) -> Call:
     """``numpy.dot``: the product over the last axis of one and the last but one of the other."""
-    return Call((_as_array(x), _as_array(y)))
-
-
-def _as_array(value: Any) -> Any:
-    """Here numpy takes a Python number as an array, strongly typed."""
-    return np.asarray(value) if isinstance(value, int | float) else value
+    return Call((as_array_operand(x), as_array_operand(y)))
 
 
 def _promoted(name: str, operands: Sequence[Operand]) -> Any:
@@ -140,7 +136,7 @@ def _bind_clip(
     """``numpy.clip``: no less than one bound, no more than the other; one may be None."""
     low, high = (a_min if min is None else min), (a_max if max is None else max)
     bounds = tuple(bound for bound in (low, high) if bound is not None)
-    return Call((x, *bounds), (low is not None, high is not None))
+    return Call((as_array_operand(x), *bounds), (low is not None, high is not None))
 
 
 def _torch_clamp(input: Any, min: Any = None, max: Any = None) -> Call:  # noqa: A002
@@ -182,7 +178,7 @@ def _axis(name: str, params: Params) -> int | None:
 def _joined(arrays: Sequence[Any], axis: Any) -> Call:
     if len(arrays) > MAX_INPUTS:
         raise TooLargeError(what="number of arrays to join", size=len(arrays), limit=MAX_INPUTS)
-    return Call(tuple(map(_as_array, arrays)), (axis_param(axis),))
+    return Call(tuple(map(as_array_operand, arrays)), (axis_param(axis),))
 
 
 def _bind_concatenate(arrays: Sequence[Any], axis: Any = 0) -> Call:

@@ -90,7 +90,14 @@ class Operation(NamedTuple):
     @property
     def signature(self) -> str:
         """The call as numpy writes it: ``sum(x, axis=None, *, keepdims=False)``."""
-        return f"{self.name}{inspect.signature(self.bind)}"
+        return f"{self.name}{signature_of(self.bind)}"
+
+
+@lru_cache(maxsize=1024)
+def signature_of(function: Callable[..., Any]) -> inspect.Signature:
+    """The parameters and their defaults, as a person writes a call."""
+    parameters = inspect.signature(function).parameters.values()
+    return inspect.Signature([each.replace(annotation=each.empty) for each in parameters])
 
 
 def shape_of(operand: Operand) -> Shape:
@@ -103,6 +110,11 @@ def kind_of(operand: Operand) -> Kind:
     if isinstance(operand, ArrayMeta):
         return operand.dtype
     return _BOOL if isinstance(operand, bool) else type(operand)
+
+
+def as_array_operand(value: Any) -> Any:
+    """Where numpy takes a Python number as an array, strongly typed."""
+    return np.asarray(value) if isinstance(value, int | float) else value
 
 
 def only_arrays(name: str, operands: Sequence[Operand]) -> list[ArrayMeta]:

@@ -21,6 +21,7 @@ from p2pgrid.protocol.operations.entry import (
     Operand,
     Operation,
     Params,
+    as_array_operand,
     kind_of,
     only_arrays,
     probed_dtype,
@@ -68,7 +69,7 @@ def check_mask(name: str, array: ArrayMeta, mask: Operand) -> None:
 
 def with_mask(x: Any, where: Any, params: Params) -> Call:
     """The call of a reduction; a mask that is simply True is left out."""
-    return Call((x,) if where is True else (x, where), params)
+    return Call((x,) if where is True else (as_array_operand(x), where), params)
 
 
 def reduction(

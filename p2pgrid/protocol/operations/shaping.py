@@ -136,7 +136,7 @@ def _order(params: Params) -> tuple[int, ...] | None:
 
 def _bind_transpose(x: Any, *order: Any, axes: Any = None) -> Call:
     """``numpy.transpose``: the axes reversed, or in the order given."""
-    if axes is None and order in {(), (None,)}:
+    if axes is None and order in ((), (None,)):
         return Call((x,))
     return Call((x,), (_wanted(order, axes),))
 
