@@ -127,7 +127,7 @@ class Store:
             log.exception("operation failed", extra={"op": op.name, "reference": reference})
             return reference
         if result.base is not None and result.flags.writeable:
-            result = result.copy()  # a view would keep the whole operand alive
+            result = result.copy("K")  # a view would keep the whole operand alive
         self._sessions.setdefault(op.out[:PREFIX_BYTES], {})[op.out] = result
         return None
 

@@ -1,11 +1,9 @@
 """Letting go of results before the garbage collector does."""
 
-from collections import deque
-
 from p2pgrid.client.pointer import TensorPointer
-from p2pgrid.client.session import Batch, Session
+from p2pgrid.client.session import Session
 from p2pgrid.errors import ObjectGoneError, UnsupportedRemoteOpError
-from p2pgrid.ids import ObjectId, short
+from p2pgrid.ids import ObjectId
 
 
 def free(*pointers: TensorPointer) -> None:
@@ -29,7 +27,7 @@ def free(*pointers: TensorPointer) -> None:
         if (session := _holder_of(pointer)) is not None:
             by_session.setdefault(session, []).append(pointer._id)
     for pointer in pointers:
-        pointer._batch = _gone(pointer)
+        pointer._let_go()
     batches = [(session, session.free_now(ids)) for session, ids in by_session.items()]
     for session, batch in batches:
         session.wait(batch)
@@ -39,15 +37,9 @@ def free(*pointers: TensorPointer) -> None:
 
 def _holder_of(pointer: TensorPointer) -> Session | None:
     """The open session that holds the object; None when it is gone already."""
-    needed = () if pointer._session is None else (pointer._session,)
+    if pointer._session is None:
+        return None
     try:
-        return pointer._domain.session_for(needed)
+        return pointer._domain.session_for((pointer._session,))
     except ObjectGoneError:
         return None
-
-
-def _gone(pointer: TensorPointer) -> Batch:
-    """What tells whoever uses the pointer that it was freed."""
-    batch = Batch(deque())
-    batch.fail(ObjectGoneError(object_id=short(pointer._id), domain=pointer._domain.name))
-    return batch

@@ -1,44 +1,61 @@
 """A handle to an array that lives, and stays, in somebody else's domain.
 
-Arithmetic on a pointer makes another pointer at once: shape and dtype are inferred here from
+An operation on a pointer makes another pointer at once: shape and dtype are inferred here from
 public metadata, errors of shape are raised before anything is sent, and the values stay where
 they are. A pointer is a value: in-place forms (``+=``) make this handle point to a new object;
 they never change the data of the owner.
 """
 
-from collections.abc import Iterator
-from types import EllipsisType
-from typing import Any, Self
+from collections import deque
+from collections.abc import Callable, Iterator
+from types import MethodType
+from typing import Any, NoReturn, Self
 
-import numpy as np
-from numpy.typing import ArrayLike
 from typing_extensions import override
 
 from p2pgrid.client.home import Home
+from p2pgrid.client.operands import check_in_place, literal
+from p2pgrid.client.operators import Operators
+from p2pgrid.client.protocols import Protocols, bound, method_named
+from p2pgrid.client.result import Result, result_of
 from p2pgrid.client.session import Batch, Input, Session
 from p2pgrid.client.trace import Trace
-from p2pgrid.errors import ForeignPointerError, UnsupportedRemoteOpError
+from p2pgrid.errors import (
+    ForeignPointerError,
+    NetworkError,
+    ObjectGoneError,
+    P2PGridError,
+)
 from p2pgrid.ids import ObjectId, PeerId, short
 from p2pgrid.protocol import shapes
-from p2pgrid.protocol.arrays import Array, as_array
-from p2pgrid.protocol.messages import Param, Slice
-from p2pgrid.protocol.operations import ArrayMeta, Dtype, Operand, Params, infer
+from p2pgrid.protocol.messages import Slice
+from p2pgrid.protocol.operations import (
+    METHODS,
+    REGISTRY,
+    ArrayMeta,
+    Dtype,
+    Operand,
+    Operation,
+    Params,
+    infer,
+    private_index,
+    signature_of,
+)
 
-IndexItem = int | slice | EllipsisType | None
-Index = IndexItem | tuple[IndexItem, ...]
-INT64 = np.iinfo(np.int64)
 
-
-class TensorPointer:
+class TensorPointer(Operators, Protocols):
     """A remote array; ``shape`` and ``dtype`` are public, the values are not.
 
-    Operations: ``+ - * /`` and their in-place forms, ``@``, ``sum``, ``mean``, ``T``, ``copy``,
-    and indexing by ints, slices, ``...`` and ``None``, each as in numpy. Python numbers are
-    weakly typed; arrays given as operands travel to the domain.
+    Operators, indexing, and the operations of ``docs/operations.md`` as methods
+    (``pointer.sum(axis=0)``) or as functions of numpy and torch (``np.sum(pointer, axis=0)``), each
+    as in numpy. Operands are pointers of the same domain, Python numbers (weakly typed), and
+    arrays, which travel to the domain.
     """
 
-    __slots__ = ("_batch", "_domain", "_id", "_meta", "_session", "dataset", "description", "tags")
-    __array_ufunc__ = None  # numpy then lets our reflected methods answer
+    __slots__ = (
+        *("_batch", "_domain", "_id", "_meta", "_session"),
+        *("dataset", "description", "tags"),
+    )
 
     def __init__(self, domain: Home, object_id: ObjectId, meta: ArrayMeta) -> None:
         self._domain = domain
@@ -53,6 +70,11 @@ class TensorPointer:
     @property
     def shape(self) -> tuple[int, ...]:
         """The public shape."""
+        return self._meta.shape
+
+    @property
+    def public_shape(self) -> tuple[int, ...]:
+        """The public shape; the name says what it is for a reader of a privacy proof."""
         return self._meta.shape
 
     @property
@@ -86,13 +108,12 @@ class TensorPointer:
 
         Raises:
             RemoteTimeoutError: no answer in time.
+            ObjectGoneError: it was taken home.
             P2PGridError: why the operation, or one that it needs, failed.
         """
-        if self._session is not None and self._batch is not None:
-            self._session.wait(self._batch)
-            error = self._batch.error_of(self._id)
-            if error is not None:
-                raise error
+        error = self._error()
+        if error is not None:
+            raise error
         return self
 
     def trace(self) -> Trace:
@@ -104,35 +125,68 @@ class TensorPointer:
         batch = self.block._batch
         return Trace() if batch is None else batch.trace()
 
-    def get(self, user: str | None = None) -> Array:
-        """Takes the values home: float, integer or bool array of ``shape``; read-only.
+    @property
+    def exists(self) -> bool:
+        """Whether the domain holds the object now; asks it, after all operations made before.
+
+        False when it was taken home, when its operation failed, or when the domain has lost it.
+
+        Raises:
+            NetworkError: the domain did not answer.
+        """
+        error = self._error()
+        if error is not None:
+            if isinstance(error, NetworkError):
+                raise error
+            return False
+        try:
+            # A slice of nothing: it is made only if there is something to take it of.
+            self._apply("getitem", (self,), (Slice(0, 0),) if self.shape else ()).block  # noqa: B018
+        except ObjectGoneError:
+            return False
+        return True
+
+    def get(self, user: str | None = None) -> Result:
+        """Takes the values home, and the object away: after that, the domain holds it no more.
+
+        Data of datasets stay with their owner; taking them home leaves everything as it was. A get
+        that fails takes nothing away.
 
         Args:
             user: whose right to use; a name of the wallet's keys for this domain. The name only
                 selects a key: the domain believes the signature. Default: who is logged in.
+
+        Returns:
+            A read-only array of ``shape`` and ``dtype``.
 
         Raises:
             GetNotPermittedError: an owner of a source has not allowed this user.
             ObjectGoneError: the object does not exist any more.
             P2PGridError: why the operation, or one that it needs, failed.
         """
-        return self._domain.get(self._id, needed=self._sessions(), user=user)
+        values = self.get_copy(user)
+        if self._session is not None:
+            self._session.free_now([self._id])
+            self._let_go()
+        return values
 
-    def sum(self, axis: int | None = None, *, keepdims: bool = False) -> "TensorPointer":
-        """The sum over one axis, or over all elements."""
-        return self._apply("sum", (self,), (axis, keepdims))
+    def get_copy(self, user: str | None = None) -> Result:
+        """Takes the values home and leaves the object in the domain; else as ``get``."""
+        return result_of(self._domain.get(self._id, needed=self._sessions(), user=user))
 
-    def mean(self, axis: int | None = None, *, keepdims: bool = False) -> "TensorPointer":
-        """The mean over one axis, or over all elements; integers give float64."""
-        return self._apply("mean", (self,), (axis, keepdims))
+    def __getattr__(self, name: str) -> "Callable[..., TensorPointer]":
+        method_named(name)
+        return MethodType(_FUNCTIONS[name], self)
 
-    def copy(self) -> "TensorPointer":
-        """A copy, in the domain."""
-        return self._apply("copy", (self,))
+    @override
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *METHODS})
 
-    def __getitem__(self, index: Index) -> "TensorPointer":
-        items = index if isinstance(index, tuple) else (index,)
-        return self._apply("getitem", (self,), tuple(map(_index_param, items)))
+    def __getitem__(self, index: Any) -> "TensorPointer":
+        for item in index if isinstance(index, tuple) else (index,):
+            if isinstance(item, TensorPointer):
+                raise private_index()
+        return self._apply("getitem", *REGISTRY["getitem"].bind(self, index))
 
     def __len__(self) -> int:
         if not self.shape:
@@ -142,57 +196,15 @@ class TensorPointer:
     def __iter__(self) -> Iterator["TensorPointer"]:
         return (self[position] for position in range(len(self)))
 
-    def __add__(self, other: "Operable") -> "TensorPointer":
-        return self._apply("add", (self, other))
+    def __copy__(self) -> "TensorPointer":
+        return self._apply("copy", (self,))
 
-    def __radd__(self, other: "Operable") -> "TensorPointer":
-        return self._apply("add", (other, self))
+    def __deepcopy__(self, _: object) -> "TensorPointer":
+        return self._apply("copy", (self,))
 
-    def __iadd__(self, other: "Operable") -> Self:
-        return self._become(self._apply("iadd", (self, other)))
-
-    def __sub__(self, other: "Operable") -> "TensorPointer":
-        return self._apply("sub", (self, other))
-
-    def __rsub__(self, other: "Operable") -> "TensorPointer":
-        return self._apply("sub", (other, self))
-
-    def __isub__(self, other: "Operable") -> Self:
-        return self._become(self._apply("isub", (self, other)))
-
-    def __mul__(self, other: "Operable") -> "TensorPointer":
-        return self._apply("mul", (self, other))
-
-    def __rmul__(self, other: "Operable") -> "TensorPointer":
-        return self._apply("mul", (other, self))
-
-    def __imul__(self, other: "Operable") -> Self:
-        return self._become(self._apply("imul", (self, other)))
-
-    def __truediv__(self, other: "Operable") -> "TensorPointer":
-        return self._apply("truediv", (self, other))
-
-    def __rtruediv__(self, other: "Operable") -> "TensorPointer":
-        return self._apply("truediv", (other, self))
-
-    def __itruediv__(self, other: "Operable") -> Self:
-        return self._become(self._apply("itruediv", (self, other)))
-
-    def __matmul__(self, other: "Operable") -> "TensorPointer":
-        return self._apply("matmul", (self, other))
-
-    def __rmatmul__(self, other: "Operable") -> "TensorPointer":
-        return self._apply("matmul", (other, self))
-
-    def __array__(self, *_: object, **__: object) -> Array:
-        """Refuses what would be a silent download."""
-        raise UnsupportedRemoteOpError(operation="conversion to a numpy array", nearest="get")
-
-    def __bool__(self) -> bool:
-        raise UnsupportedRemoteOpError(operation="bool()", nearest="get")
-
-    def __float__(self) -> float:
-        raise UnsupportedRemoteOpError(operation="float()", nearest="get")
+    @override
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a pointer belongs to the session of this process; get() its values")
 
     @override
     def __repr__(self) -> str:
@@ -206,8 +218,14 @@ class TensorPointer:
         if self._session is not None:
             self._session.free(self._id)
 
+    @override
     def _apply(
-        self, name: str, operands: tuple["Operable", ...], params: Params = ()
+        self,
+        name: str,
+        operands: tuple[Any, ...],
+        params: Params = (),
+        *,
+        in_place: bool = False,
     ) -> "TensorPointer":
         metas: list[Operand] = []
         inputs: list[Input] = []
@@ -219,12 +237,12 @@ class TensorPointer:
                 metas.append(operand._meta)
                 inputs.append(operand._id)
             else:
-                value = _literal(operand, limit=self._domain.literal_limit)
-                metas.append(
-                    ArrayMeta(value.shape, value.dtype) if isinstance(value, np.ndarray) else value
-                )
+                meta, value = literal(operand, limit=self._domain.literal_limit)
+                metas.append(meta)
                 inputs.append(value)
         meta = infer(name, metas, params)
+        if in_place:
+            check_in_place(name, self._meta, meta)
         result = TensorPointer(self._domain, self._id, meta)
         live = self._domain.session_for(needed)
         result._id, result._batch = live.apply(name, inputs, params)
@@ -233,46 +251,49 @@ class TensorPointer:
 
     def _sessions(self) -> tuple[Session, ...]:
         """The session that made the object; none for a dataset. Raises why it is not there."""
-        if self._session is None or self._batch is None:
-            return ()
-        if self._batch.error is not None:
+        if self._batch is not None and self._batch.error is not None:
             raise self._batch.error
-        return (self._session,)
+        return () if self._session is None else (self._session,)
+
+    def _let_go(self) -> None:
+        """Whoever uses this pointer from now on is told that the object is gone."""
+        self._session, self._batch = None, Batch(deque())
+        self._batch.fail(ObjectGoneError(object_id=short(self._id), domain=self._domain.name))
+
+    @override
+    def _apply_in_place(self, name: str, other: Any) -> Self:
+        """Makes this handle point to the result; the old object is freed as ``del`` would."""
+        result = self._apply(name, (self, other), in_place=True)
+        if result.dtype != self.dtype:
+            result = result._apply("astype", (result,), (self.dtype.name,))
+        self._id, result._id = result._id, self._id
+        self._batch, result._batch = result._batch, self._batch
+        self._session, result._session = result._session, self._session
+        return self
+
+    def _error(self) -> P2PGridError | None:
+        """Why the object was not made; waits until that is known."""
+        if self._batch is None:
+            return None
+        if self._session is not None:
+            self._session.wait(self._batch)
+        return self._batch.error_of(self._id)
 
     def _same_domain(self, other: "TensorPointer") -> None:
         if other._domain is not self._domain and other.location != self.location:
             raise ForeignPointerError(left=self._domain.name, right=other._domain.name)
 
-    def _become(self, result: "TensorPointer") -> Self:
-        """Makes this handle point to the result; the old object is freed as ``del`` would."""
-        self._id, result._id = result._id, self._id
-        self._batch, result._batch = result._batch, self._batch
-        self._session, result._session = result._session, self._session
-        self._meta, result._meta = result._meta, self._meta
-        return self
+
+def _function(operation: Operation) -> Callable[..., TensorPointer]:
+    """A pointer's method for an operation, with the operation's signature and docstring."""
+
+    def method(self: TensorPointer, *args: Any, **kwargs: Any) -> TensorPointer:
+        call = bound(operation, operation.bind, (self, *args), kwargs)
+        return self._apply(operation.name, *call)
+
+    method.__name__, method.__doc__ = operation.name, operation.bind.__doc__
+    method.__signature__ = signature_of(operation.bind)  # type: ignore[attr-defined]
+    return method
 
 
-Operable = TensorPointer | ArrayLike
-
-
-def _index_param(item: IndexItem) -> Param:
-    if isinstance(item, slice):
-        return Slice(*(_optional_int(part) for part in (item.start, item.stop, item.step)))
-    if item is Ellipsis:
-        return shapes.ELLIPSIS
-    if item is None or isinstance(item, bool):
-        return item
-    return _optional_int(item)
-
-
-def _optional_int(value: Any) -> int | None:
-    return None if value is None else int(value.__index__())
-
-
-def _literal(value: Any, *, limit: int) -> Array | int | float | bool:
-    """A Python number stays weakly typed; everything else becomes an array."""
-    if type(value) is int:
-        return value if INT64.min <= value <= INT64.max else float(value)
-    if isinstance(value, bool) or type(value) is float:
-        return value
-    return as_array(value, limit=limit)
+_FUNCTIONS = {name: _function(operation) for name, operation in METHODS.items()}

@@ -252,8 +252,7 @@ class Session:
 
     def free_now(self, object_ids: Iterable[ObjectId]) -> Batch:
         """Tells the domain at once; ``wait`` for the batch ends when it has let go."""
-        with self._lock:
-            self._wait_for_room()
+        with self._lock:  # no wait for room: nobody frees more often than he gets an answer
             self.names.freed.extend(object_ids)
             return self._send_freed()
 
@@ -266,8 +265,7 @@ class Session:
         ask = Ask(Get(object_id=object_id, account=account))
         with self._lock:
             self._wait_for_room()
-            if self._open.ops:
-                self._close_batch()
+            self._close_batch()
             self._queue.append(ask)
             self._schedule()
         reply = ask.answer.result()
@@ -308,8 +306,9 @@ class Session:
                 return last
 
     def _close_batch(self) -> None:
-        self._queue.append(self._open)
-        self._open = Batch(self.names.freed)
+        if self._open.ops or self._open.free:
+            self._queue.append(self._open)
+            self._open = Batch(self.names.freed)
 
     def _schedule(self) -> None:
         if not self._scheduled:
@@ -333,7 +332,7 @@ class Session:
             self._scheduled = False
             if self._in_flight >= WINDOW:
                 return None
-            if not self._queue and self._open.ops:
+            if not self._queue:
                 self._close_batch()
             if not self._queue:
                 return None

@@ -17,7 +17,7 @@ from p2pgrid.policy.access import Label, Sources
 from p2pgrid.protocol import faults
 from p2pgrid.protocol.arrays import ArrayHeader, claimed_bytes, dtype_named
 from p2pgrid.protocol.messages import Failure, Op
-from p2pgrid.protocol.operations import VIEWS, ArrayMeta, Operand, infer
+from p2pgrid.protocol.operations import REGISTRY, ArrayMeta, Operand, infer
 
 PREFIX_BYTES = 8
 NAME_BYTES = 8
@@ -125,7 +125,7 @@ class SessionObjects:
         if not labels:
             raise RemoteProtocolError(f"{op.name} names no object of the domain")
         meta = infer(op.name, operands, op.params)
-        borrowed = op.name in VIEWS and labels[0].borrowed
+        borrowed = labels[0].borrowed and REGISTRY[op.name].is_view_of(len(op.inputs))
         return Label(meta, _joined(labels), borrowed)
 
     def _charge(self, label: Label) -> None:
@@ -152,7 +152,7 @@ def _literal(header: ArrayHeader, buffer_sizes: Sequence[int]) -> ArrayMeta:
     claimed = claimed_bytes(header)
     if header.buffer >= len(buffer_sizes) or buffer_sizes[header.buffer] != claimed:
         raise RemoteProtocolError(f"no buffer of {claimed:,} bytes came for an operand")
-    return ArrayMeta(header.shape, dtype_named(header.dtype))
+    return ArrayMeta(header.shape, dtype_named(header.dtype), is_literal=True)
 
 
 def _joined(labels: list[Label]) -> Sources:

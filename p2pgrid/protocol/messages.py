@@ -13,6 +13,7 @@ from p2pgrid.protocol.arrays import ArrayHeader, DtypeName, Shape
 
 WIRE_VERSION = 1
 MAX_OPERATIONS = 4096
+MAX_INPUTS = 64
 MAX_RECORD_BYTES = 64 * 1024
 MAX_RECORDS = 1000
 MAX_HOLDINGS = 256
@@ -57,7 +58,7 @@ class Op(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=Fa
 
     name: Annotated[str, Meta(max_length=16)]
     out: Id
-    inputs: Annotated[tuple[Operand, ...], Meta(max_length=8)]
+    inputs: Annotated[tuple[Operand, ...], Meta(max_length=MAX_INPUTS)]
     params: Annotated[tuple[Param, ...], Meta(max_length=64)] = ()
 
 

@@ -1,44 +1,51 @@
 """Shape rules of numpy, from public shapes alone.
 
 The client applies them before it sends anything; the domain applies them again before it
-computes, so a shape error never depends on a value and never on what a client claims.
+computes, so a shape error never depends on a value and never on what a client claims. Every
+operation on several operands, public and private alike, goes through ``broadcast``.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from functools import lru_cache
-from itertools import zip_longest
 
 from p2pgrid.errors import RemoteIndexError, ShapeError
 from p2pgrid.protocol.arrays import MAX_DIMS, MAX_ELEMENTS, extent
-from p2pgrid.protocol.messages import Param, Slice
 
 Shape = tuple[int, ...]
-ELLIPSIS = "..."
+Axis = int | tuple[int, ...] | None
 
 
 @lru_cache(maxsize=4096)
-def broadcast(operation: str, left: Shape, right: Shape) -> Shape:
-    """The common shape of two operands; the rule of ``numpy.broadcast_shapes``.
+def broadcast(operation: str, *shapes: Shape) -> Shape:
+    """The common shape of operands; the rule of ``numpy.broadcast_shapes``.
 
     Raises:
         ShapeError: a dimension differs and is not 1, or the result would be too large to exist.
     """
-    if left == right:
-        return left
-    pairs = zip_longest(reversed(left), reversed(right), fillvalue=1)
+    first = shapes[0]
+    if all(shape == first for shape in shapes):
+        return first
+    longest = max(map(len, shapes))
     dims = []
-    for a, b in pairs:
-        if a != b and 1 not in (a, b):
-            raise ShapeError(operation=operation, shapes=f"{left} and {right}")
-        dims.append(b if a == 1 else a)
-    return _addressable(operation, tuple(reversed(dims)))
+    for column in zip(*((1,) * (longest - len(shape)) + shape for shape in shapes), strict=True):
+        wide = set(column) - {1}
+        if len(wide) > 1:
+            raise ShapeError(operation=operation, shapes=" and ".join(map(str, shapes)))
+        dims.append(wide.pop() if wide else 1)
+    return addressable(operation, tuple(dims))
 
 
-def _addressable(operation: str, shape: Shape) -> Shape:
-    """Operands that are empty, and so free to claim any shape, may not make an impossible one."""
-    if extent(shape) > MAX_ELEMENTS:
-        raise ShapeError(operation=operation, shapes=f"giving {shape}")
+def addressable(operation: str, shape: Shape) -> Shape:
+    """The shape, if there can be an array of it.
+
+    Operands that are empty, and so free to claim any shape, may not make an impossible one.
+
+    Raises:
+        ShapeError: it has too many dimensions, or too many elements.
+    """
+    if len(shape) > MAX_DIMS or extent(shape) > MAX_ELEMENTS:
+        raise ShapeError(operation=operation, shapes=f"giving {str(shape)[:200]}")
     return shape
 
 
@@ -50,95 +57,155 @@ def matmul(left: Shape, right: Shape) -> Shape:
         ShapeError: an operand is a number, or the inner dimensions differ, or the result would be
             too large to exist.
     """
-    if not left or not right:
-        raise ShapeError(operation="matmul", shapes=f"{left} and {right}")
-    inner = right[-2] if len(right) > 1 else right[0]
-    if left[-1] != inner:
+    if not left or not right or left[-1] != _inner(right):
         raise ShapeError(operation="matmul", shapes=f"{left} and {right}")
     rows = left[-2:-1] if len(left) > 1 else ()
     columns = right[-1:] if len(right) > 1 else ()
-    return _addressable("matmul", broadcast("matmul", left[:-2], right[:-2]) + rows + columns)
+    return addressable("matmul", broadcast("matmul", left[:-2], right[:-2]) + rows + columns)
 
 
 @lru_cache(maxsize=4096)
-def reduce(shape: Shape, axis: int | None, keepdims: bool) -> Shape:
-    """The shape after a reduction over one axis, or over all.
+def dot(left: Shape, right: Shape) -> Shape:
+    """The shape of ``numpy.dot``: the last dimension of one by the last but one of the other.
 
     Raises:
-        RemoteIndexError: there is no such axis; a number has none, not even 0.
+        ShapeError: they differ, or the result would be too large to exist.
+    """
+    if not left or not right:
+        return left or right
+    if left[-1] != _inner(right):
+        raise ShapeError(operation="dot", shapes=f"{left} and {right}")
+    return addressable("dot", left[:-1] + right[:-2] + (right[-1:] if len(right) > 1 else ()))
+
+
+def _inner(right: Shape) -> int:
+    return right[-2] if len(right) > 1 else right[0]
+
+
+@lru_cache(maxsize=4096)
+def axes(shape: Shape, axis: Axis) -> tuple[int, ...]:
+    """The axes that are meant, counted from the front, in the order in which they were given.
+
+    Raises:
+        RemoteIndexError: there is no such axis (a number has none, not even 0), or it comes twice.
     """
     if axis is None:
-        return (1,) * len(shape) if keepdims else ()
-    if not -len(shape) <= axis < len(shape):
-        raise RemoteIndexError(index=f"axis {axis}", shape=str(shape))
-    axis %= len(shape)
-    return shape[:axis] + ((1,) if keepdims else ()) + shape[axis + 1 :]
-
-
-def check_index(shape: Shape, items: tuple[Param, ...]) -> None:
-    """Refuses what ``index`` has no rule for; before its cache, in which ``True`` equals ``1``.
-
-    Raises:
-        RemoteIndexError: an item is no int, slice, ``...`` or new axis, or ``...`` comes twice.
-    """
-    for item in items:
-        if type(item) is not int and not isinstance(item, Slice) and item not in (None, ELLIPSIS):
-            raise RemoteIndexError(index=f"of type {type(item).__name__}", shape=str(shape))
-    if sum(item == ELLIPSIS for item in items) > 1:
-        raise RemoteIndexError(index="with two ellipses", shape=str(shape))
+        return tuple(range(len(shape)))
+    given = (axis,) if isinstance(axis, int) else axis
+    found = tuple(each % len(shape) for each in given if -len(shape) <= each < len(shape))
+    if len(set(found)) != len(given):
+        raise RemoteIndexError(index=f"axis {str(axis)[:40]}", shape=str(shape))
+    return found
 
 
 @lru_cache(maxsize=4096)
-def index(shape: Shape, items: tuple[Param, ...]) -> Shape:
-    """The shape of ``array[items]`` for ints, slices, ``...`` and new axes.
+def reduce(shape: Shape, axis: Axis, keepdims: bool) -> Shape:
+    """The shape after a reduction over one axis, over several, or over all.
 
     Raises:
-        RemoteIndexError: too many indices or new axes, or one that is out of bounds.
+        RemoteIndexError: there is no such axis, or it comes twice.
     """
-    dims: list[int] = []
-    position = 0
-    for item in items:
-        if item is None:
-            dims.append(1)
-        elif item == ELLIPSIS:
-            skipped = max(0, len(shape) - _consumed(items))
-            dims.extend(shape[position : position + skipped])
-            position += skipped
-        else:
-            dims.extend(_one_axis(shape, position, item))
-            position += 1
-    dims.extend(shape[position:])
-    if len(dims) > MAX_DIMS:
-        raise RemoteIndexError(index=f"with {items.count(None)} new axes", shape=str(shape))
-    return tuple(dims)
+    gone = axes(shape, axis)
+    if keepdims:
+        return tuple(1 if number in gone else size for number, size in enumerate(shape))
+    return tuple(size for number, size in enumerate(shape) if number not in gone)
 
 
-def _consumed(items: Sequence[Param]) -> int:
-    return sum(item is not None and item != ELLIPSIS for item in items)
-
-
-def _one_axis(shape: Shape, position: int, item: Param) -> tuple[int, ...]:
-    if position >= len(shape):
-        raise RemoteIndexError(index=f"number {position + 1}", shape=str(shape))
-    size = shape[position]
-    if isinstance(item, Slice):
-        return (len(range(*as_slice(item).indices(size))),)
-    if isinstance(item, int) and -size <= item < size:
-        return ()
-    raise RemoteIndexError(index=str(item)[:40], shape=str(shape))
-
-
-def as_slice(item: Slice) -> slice:
-    """The Python slice; a step of 0 is refused as an index.
+def reshape(shape: Shape, wanted: Shape) -> Shape:
+    """The shape after ``reshape``; one dimension may be -1, what is left.
 
     Raises:
-        RemoteIndexError: the step is 0.
+        ShapeError: another number of elements, or more than one dimension is left open.
     """
-    if item.step == 0:
-        raise RemoteIndexError(index="slice with step 0", shape="any")
-    return slice(item.start, item.stop, item.step)
+    count, known = elements(shape), math.prod(size for size in wanted if size != -1)
+    if -1 in wanted and known > 0 and count % known == 0:
+        new = tuple(count // known if size == -1 else size for size in wanted)
+    else:
+        new = wanted
+    if any(size < 0 for size in new) or wanted.count(-1) > 1 or elements(new) != count:
+        raise ShapeError(operation="reshape", shapes=f"{shape} and {str(wanted)[:200]}")
+    return addressable("reshape", new)
 
 
-def elements(shape: Shape) -> int:
+def transpose(shape: Shape, order: tuple[int, ...] | None) -> Shape:
+    """The shape with its axes in another order; None reverses them.
+
+    Raises:
+        RemoteIndexError: there is no such axis, or it comes twice.
+        ShapeError: an axis is missing.
+    """
+    if order is None:
+        return shape[::-1]
+    found = axes(shape, order)
+    if len(found) != len(shape):
+        raise ShapeError(operation="transpose", shapes=f"{shape} and axes {order}")
+    return tuple(shape[axis] for axis in found)
+
+
+def squeeze(shape: Shape, axis: Axis) -> Shape:
+    """The shape without these axes, which have to be 1; by default all that are.
+
+    Raises:
+        RemoteIndexError: there is no such axis, or it comes twice.
+        ShapeError: an axis is not 1.
+    """
+    if axis is None:
+        return tuple(size for size in shape if size != 1)
+    gone = axes(shape, axis)
+    if any(shape[each] != 1 for each in gone):
+        raise ShapeError(operation="squeeze", shapes=f"{shape} at axis {axis}")
+    return tuple(size for number, size in enumerate(shape) if number not in gone)
+
+
+def expand(shape: Shape, axis: int | tuple[int, ...]) -> Shape:
+    """The shape with new axes of 1, which have these numbers afterwards.
+
+    Raises:
+        RemoteIndexError: an axis lies outside the new shape, or comes twice.
+        ShapeError: there would be too many dimensions.
+    """
+    count = len(shape) + (1 if isinstance(axis, int) else len(axis))
+    new = axes((1,) * count, axis)
+    rest = iter(shape)
+    wide = tuple(1 if number in new else next(rest) for number in range(count))
+    return addressable("expand_dims", wide)
+
+
+def concatenate(shapes: tuple[Shape, ...], axis: int | None) -> Shape:
+    """The shape of arrays joined along an axis that exists, or flat for None.
+
+    Raises:
+        RemoteIndexError: there is no such axis.
+        ShapeError: other dimensions differ.
+    """
+    if axis is None:
+        return addressable("concatenate", (sum(map(elements, shapes)),))
+    first = shapes[0]
+    (along,) = axes(first, axis)
+    if any(_without(shape, along) != _without(first, along) for shape in shapes):
+        raise ShapeError(operation="concatenate", shapes=" and ".join(map(str, shapes))[:300])
+    total = sum(shape[along] for shape in shapes)
+    return addressable("concatenate", (*first[:along], total, *first[along + 1 :]))
+
+
+def _without(shape: Shape, axis: int) -> tuple[Shape, Shape]:
+    return shape[:axis], shape[axis + 1 :]
+
+
+def stack(shapes: tuple[Shape, ...], axis: int) -> Shape:
+    """The shape of equal arrays joined along a new axis.
+
+    Raises:
+        RemoteIndexError: the axis lies outside the new shape.
+        ShapeError: the shapes differ.
+    """
+    if any(shape != shapes[0] for shape in shapes):
+        raise ShapeError(operation="stack", shapes=" and ".join(map(str, shapes))[:300])
+    new = (1,) * (len(shapes[0]) + 1)
+    (along,) = axes(new, axis)
+    return addressable("stack", (*shapes[0][:along], len(shapes), *shapes[0][along:]))
+
+
+def elements(shape: Iterable[int]) -> int:
     """How many elements an array of this shape has."""
     return math.prod(shape)

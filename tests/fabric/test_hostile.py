@@ -155,8 +155,8 @@ def test_what_the_store_cannot_do_fails_with_one_reference_and_so_does_what_need
     def exhausted(*_: object) -> None:
         raise MemoryError(f"no room for {SECRET}")
 
-    broken = operations.REGISTRY["mul"]._replace(compute=exhausted)  # type: ignore[arg-type]
-    monkeypatch.setattr("actors.store.REGISTRY", {**operations.REGISTRY, "mul": broken})
+    broken = operations.REGISTRY["multiply"]._replace(compute=exhausted)  # type: ignore[arg-type]
+    monkeypatch.setattr("actors.store.REGISTRY", {**operations.REGISTRY, "multiply": broken})
     pointer = grid.owner_of(bob).datasets[0].pointers[0]
     failing = pointer * 2
     needs_it = failing + 1

@@ -54,9 +54,9 @@ def test_pointers_go_on_working_after_the_link_broke(grid: Grid, bob: FabricNode
     kept = (a + 1).block
     for _ in range(3):
         grid.hang_up(owner)
-        np.testing.assert_array_equal(kept.get(), A + 1)
+        np.testing.assert_array_equal(kept.get_copy(), A + 1)
         kept = (kept + 1 - a + a - 1).block
-    np.testing.assert_array_equal((kept * 2).get(), (A + 1) * 2)
+    np.testing.assert_array_equal((kept * 2).get_copy(), (A + 1) * 2)
 
 
 def test_what_was_freed_without_a_link_is_freed_with_the_next(grid: Grid, bob: FabricNode) -> None:
@@ -96,7 +96,7 @@ def test_what_was_under_way_fails_and_is_never_done_twice(
         with pytest.raises(TransportError):
             use()
     bob.node._loop.call_soon_threadsafe(go_on.set)
-    np.testing.assert_array_equal((before * 3).get(), (A + 1) * 3)
+    np.testing.assert_array_equal((before * 3).get_copy(), (A + 1) * 3)
     assert len(done) == 2
     lost = under_way._id
     under_way = before
@@ -118,7 +118,7 @@ def test_who_comes_back_too_late_finds_nothing(make_grid: Callable[..., Grid]) -
     for use in (late.get, lambda: late + 1):
         with pytest.raises(ObjectGoneError):
             use()
-    np.testing.assert_array_equal((a + 1).get(), A + 1)
+    np.testing.assert_array_equal((a + 1).get_copy(), A + 1)
 
 
 def test_a_restarted_gateway_knows_no_sessions(grid: Grid, bob: FabricNode) -> None:
@@ -127,7 +127,7 @@ def test_a_restarted_gateway_knows_no_sessions(grid: Grid, bob: FabricNode) -> N
     bob.stop()
     bob.start()
     with pytest.raises(ObjectGoneError):
-        lost.get()
+        lost.get_copy()
 
 
 def test_a_newer_link_takes_over_before_the_domain_noticed_the_end_of_the_old(
@@ -140,10 +140,10 @@ def test_a_newer_link_takes_over_before_the_domain_noticed_the_end_of_the_old(
     with monkeypatch.context() as patch:
         patch.setattr(gateway, "on_over", ends.put)
         grid.hang_up(owner)
-        np.testing.assert_array_equal(kept.get(), A + 1)
+        np.testing.assert_array_equal(kept.get_copy(), A + 1)
         old = ends.get(timeout=WAIT_S)
     gateway.on_over(old)
-    np.testing.assert_array_equal((kept * 2).get(), (A + 1) * 2)
+    np.testing.assert_array_equal((kept * 2).get_copy(), (A + 1) * 2)
     assert [lease.holder is not None for lease in bob.node._service._sessions] == [True]  # type: ignore[attr-defined]
 
 
@@ -195,7 +195,7 @@ def test_what_waits_for_one_account_is_bounded(make_grid: Callable[..., Grid]) -
     grid.hang_up(first)
     grid.hang_up(second)
     assert dropped.get(timeout=WAIT_S) in {one._id[:8], two._id[:8]}
-    np.testing.assert_array_equal((a * 2).get(), A * 2)
+    np.testing.assert_array_equal((a * 2).get_copy(), A * 2)
 
 
 def test_a_login_that_comes_after_the_end_of_its_link_holds_nothing(

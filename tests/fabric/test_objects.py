@@ -74,7 +74,7 @@ def test_a_session_without_a_link_is_shown_with_the_rest_of_its_lease(
     row = next(row for row in owner.objects if row.account == "ana")
     assert row.left_s is not None
     assert 50 < row.left_s <= 60
-    np.testing.assert_array_equal(kept.get(), A + 1)
+    np.testing.assert_array_equal(kept.get_copy(), A + 1)
     row = next(row for row in owner.objects if row.account == "ana")
     assert row.left_s is None
     del a
@@ -100,7 +100,7 @@ def test_what_is_freed_is_gone_at_once_and_for_good(
         for use in (lambda: doubled.block, doubled.get, lambda: doubled + 1, doubled.sum):
             with pytest.raises(ObjectGoneError):
                 use()
-    np.testing.assert_array_equal(needs_it.get(), A * 2 + 1)
+    np.testing.assert_array_equal(needs_it.get_copy(), A * 2 + 1)
     assert [row.objects for row in owner.objects] == [1]
 
 
@@ -118,8 +118,8 @@ def test_the_data_of_an_owner_is_not_freed(a: TensorPointer) -> None:
     kept = a + 1
     with pytest.raises(UnsupportedRemoteOpError, match="dataset"):
         p2pgrid.free(kept, a)
-    np.testing.assert_array_equal(kept.get(), A + 1)
-    np.testing.assert_array_equal(a.get(), A)
+    np.testing.assert_array_equal(kept.get_copy(), A + 1)
+    np.testing.assert_array_equal(a.get_copy(), A)
 
 
 def test_what_was_lost_with_its_session_is_freed_without_complaint(
@@ -130,7 +130,7 @@ def test_what_was_lost_with_its_session_is_freed_without_complaint(
     bob.start()
     p2pgrid.free(lost)
     with pytest.raises(ObjectGoneError):
-        lost.get()
+        lost.get_copy()
 
 
 def test_ten_thousand_handles_made_and_dropped_leave_nothing_behind(

@@ -116,8 +116,8 @@ def test_no_line_holds_a_value_a_tag_or_a_nonce(
     eve = grid.user(owner, "eve")
     found = eve.search("#secret-tag")[0].pointers[0]
     with pytest.raises(GetNotPermittedError):
-        (found * 2).get()
-    (a * 2).get()
+        (found * 2).get_copy()
+    (a * 2).get_copy()
     text = json.dumps(lines.lines)
     assert str(SECRET) not in text
     assert "secret-tag" not in text
@@ -144,7 +144,7 @@ def test_the_metrics_count_what_was_done(
     before = scrape(bob)
     kept = [(a + number).block for number in range(5)]
     with pytest.raises(GetNotPermittedError):
-        eve.datasets[0].pointers[0].get()
+        eve.datasets[0].pointers[0].get_copy()
     after = scrape(bob)
 
     def grew(*name: str) -> float:

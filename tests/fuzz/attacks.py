@@ -272,7 +272,7 @@ def _operations(prefix: bytes, chance: Random) -> list[Message]:
 def _op(made: list[bytes], out: bytes, chance: Random) -> Op:
     name = chance.choice(NAMES)
     known = name in REGISTRY and chance.random() < 0.95
-    arity = REGISTRY[name].arity if known else chance.randrange(4)
+    arity = chance.choice((REGISTRY[name].arity if known else range(4))[:4])
     operands: list[Operand] = [*made, 1, -2.5, True, 1 << 62]
     inputs: list[Operand] = [chance.choice(made)]
     inputs += [chance.choice(operands) for _ in range(arity - 1)]

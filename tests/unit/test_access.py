@@ -114,7 +114,8 @@ CATALOG = {
 }
 OPERATIONS = {
     "add": ((), 2),
-    "imul": ((), 2),
+    "multiply": ((), 2),
+    "where": ((), 3),
     "matmul": ((), 2),
     "transpose": ((), 1),
     "copy": ((), 1),

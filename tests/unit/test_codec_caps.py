@@ -38,7 +38,7 @@ CAPS: dict[str, tuple[int, Callable[[int], Message]]] = {
     "operations": (m.MAX_OPERATIONS, lambda n: Operate((an_op(),) * n)),
     "freed objects": (2 * m.MAX_OPERATIONS, lambda n: Operate((), (OWN,) * n)),
     "name of an operation": (16, lambda n: one_op(name=name_of(n))),
-    "inputs": (8, lambda n: one_op(inputs=(OWN,) * n)),
+    "inputs": (m.MAX_INPUTS, lambda n: one_op(inputs=(OWN,) * n)),
     "parameters": (64, lambda n: one_op(params=(None,) * n)),
     "text parameter": (16, lambda n: one_op(params=(name_of(n),))),
     "tuple parameter": (32, lambda n: one_op(params=((0,) * n,))),

@@ -172,7 +172,7 @@ def test_a_literal_of_another_dtype_is_refused(objects: SessionObjects) -> None:
     ("name", "inputs", "code"),
     [
         ("add", (LUNG, ArrayHeader("float64", (5,), 0)), ShapeError.code),
-        ("cos", (LUNG,), UnsupportedRemoteOpError.code),
+        ("fft", (LUNG,), UnsupportedRemoteOpError.code),
     ],
 )
 def test_an_operation_that_cannot_be_done_fails_alone(
@@ -187,7 +187,7 @@ def test_an_operation_that_cannot_be_done_fails_alone(
 def test_a_request_that_no_client_makes_is_not_hidden_in_a_failure(
     objects: SessionObjects,
 ) -> None:
-    with pytest.raises(RemoteProtocolError, match="takes 2 operands"):
+    with pytest.raises(RemoteProtocolError, match="does not take 1 operands"):
         objects.admit(op(1, "add", (LUNG,)))
     with pytest.raises(RemoteProtocolError, match="axis and keepdims"):
         objects.admit(op(2, "sum", (LUNG,)))
@@ -202,7 +202,7 @@ def test_an_object_of_a_dataset_is_found_by_everyone(objects: SessionObjects) ->
 
 def test_what_depends_on_a_failure_gets_the_first_one(objects: SessionObjects) -> None:
     first = objects.admit(op(1, "matmul", (LUNG, HEART)))
-    second = objects.admit(op(2, "cos"))
+    second = objects.admit(op(2, "fft"))
     assert first is not None
     assert second is not None
     assert objects.admit(op(3, "add", (LUNG, named(1)))) == first
@@ -237,7 +237,7 @@ def test_an_object_that_failed_gives_its_bytes_back(objects: SessionObjects) -> 
 
 
 def test_a_failure_that_is_freed_is_forgotten(objects: SessionObjects) -> None:
-    objects.admit(op(1, "cos"))
+    objects.admit(op(1, "fft"))
     objects.free(named(1))
     with pytest.raises(ObjectGoneError):
         objects.find(named(1))
@@ -246,7 +246,7 @@ def test_a_failure_that_is_freed_is_forgotten(objects: SessionObjects) -> None:
 def test_failures_are_bounded_too() -> None:
     objects = objects_with(count=3)
     for number in range(1, 50):
-        assert objects.admit(op(number, "cos")) is not None
+        assert objects.admit(op(number, "fft")) is not None
         assert len(objects._failed) <= 3
     with pytest.raises(UnsupportedRemoteOpError):
         objects.find(named(49))
@@ -326,11 +326,11 @@ def test_a_view_of_what_was_computed_costs_its_bytes(objects: SessionObjects) ->
     assert objects.held_bytes == ROW_BYTES + ROW_BYTES // 2
 
 
-@pytest.mark.parametrize("name", ["copy", "sum", "add", "iadd"])
+@pytest.mark.parametrize("name", ["copy", "sum", "add", "multiply"])
 def test_what_is_computed_from_a_dataset_costs_its_bytes(
     objects: SessionObjects, name: str
 ) -> None:
-    inputs: Inputs = (LUNG, 1) if name in ("add", "iadd") else (LUNG,)
+    inputs: Inputs = (LUNG, 1) if name in ("add", "multiply") else (LUNG,)
     admitted(objects, op(1, name, inputs, (None, False) if name == "sum" else ()))
     assert objects.held_bytes == (8 if name == "sum" else ROW_BYTES)
     assert not objects.find(named(1)).borrowed
