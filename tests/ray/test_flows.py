@@ -6,9 +6,10 @@ import os
 import signal
 import socket
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -110,6 +111,33 @@ def test_a_scientist_finds_computes_and_takes_home_only_what_is_allowed(
             (pointer.T @ pointer + 1).get(user="ana"), VALUES.T @ VALUES + 1
         )
     scientist.close()
+
+
+def test_programs_give_what_numpy_gives(real: Real) -> None:
+    pointer = real.owner().datasets[0].pointers[0]
+    same = np.testing.assert_allclose  # sums of the same order, in another process
+    numbers = np.random.default_rng(3)
+    x, y = pointer, VALUES
+    for _ in range(200):
+        step = STEPS[numbers.integers(len(STEPS))]
+        x, y = step(x), step(y)
+        assert (x.shape, x.dtype) == (y.shape, y.dtype)
+    same(x.get_copy(), y, rtol=1e-12)
+    assert x.exists
+    same(x.get(), y, rtol=1e-12)
+    with pytest.raises(ObjectGoneError):
+        x.get()
+
+
+STEPS: list[Callable[[Any], Any]] = [
+    lambda x: np.where(x > 0, x, -0.5),
+    lambda x: np.concatenate([x, x[:1]], axis=0)[1:],
+    lambda x: (x - np.mean(x, axis=0)) / (1 + np.std(x, axis=0)),
+    lambda x: x.reshape(3, -1).T + np.arange(3),
+    lambda x: np.clip(x, -2, 2)[[4, 3, 2, 1, 0]],
+    lambda x: x[:, np.array([True, False, True])].sum(axis=1, keepdims=True) + x,
+    lambda x: np.exp(-np.abs(x)) @ np.eye(3),
+]
 
 
 def test_every_ray_socket_is_on_loopback_and_no_port_is_shared(real: Real) -> None:

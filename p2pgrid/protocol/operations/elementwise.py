@@ -185,15 +185,20 @@ OPERATIONS = (
     binary(np.fmax),
     binary(np.fmin),
     binary(np.hypot),
-    binary(np.arctan2, torch=("arctan2", "atan2")),
+    binary(np.arctan2, aliases=("atan2",)),
     binary(np.logaddexp),
     *map(
         unary,
         (
             *(np.exp, np.exp2, np.expm1, np.log, np.log2, np.log10, np.log1p, np.sqrt, np.square),
-            *(np.sin, np.cos, np.tan, np.arcsin, np.arccos, np.arctan),
-            *(np.sinh, np.cosh, np.tanh, np.arcsinh, np.arccosh, np.arctanh),
+            *(np.sin, np.cos, np.tan, np.sinh, np.cosh, np.tanh),
             *(np.sign, np.floor, np.ceil, np.trunc, np.rint, np.isnan, np.isinf, np.isfinite),
         ),
     ),
+    unary(np.arcsin, aliases=("asin",)),
+    unary(np.arccos, aliases=("acos",)),
+    unary(np.arctan, aliases=("atan",)),
+    unary(np.arcsinh, aliases=("asinh",)),
+    unary(np.arccosh, aliases=("acosh",)),
+    unary(np.arctanh, aliases=("atanh",)),
 )

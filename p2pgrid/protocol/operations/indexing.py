@@ -145,7 +145,7 @@ def _as_index(item: Param, positions: Iterator[Array]) -> Any:
 
 
 def _bind(x: Any, index: Any) -> Call:
-    """``x[index]``."""
+    """``x[index]``: ints, slices, ``...``, None, lists and arrays of integers, public masks."""
     items = index if isinstance(index, tuple) else (index,)
     if not any(map(_is_array_like, items)):
         return Call((x,), tuple(map(_param, items)))

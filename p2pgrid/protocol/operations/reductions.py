@@ -6,7 +6,8 @@ elements count may be private, so it must not decide about an error.
 """
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from p2pgrid.protocol import shapes
 from p2pgrid.protocol.arrays import Array
 from p2pgrid.protocol.operations.entry import (
     ArrayMeta,
+    Bind,
     Call,
     Dtype,
     Operand,
@@ -77,7 +79,7 @@ def reduction(
     fold: Fold,
     *,
     aliases: Sequence[str] = (),
-    torch: Sequence[str] = (),
+    torch: Mapping[str, Bind] = MappingProxyType({}),
     check: Callable[[str, ArrayMeta, Axis], None] | None = None,
 ) -> Operation:
     """The entry of a reduction; ``check`` is asked where no mask is given."""
@@ -108,13 +110,18 @@ def reduction(
         compute,
         bind,
         aliases=tuple(aliases),
-        torch=dict.fromkeys(torch, torch_reduction),
+        torch=torch,
     )
 
 
 def torch_reduction(input: Any, dim: Any = None, keepdim: bool = False) -> Call:  # noqa: A002
     """Torch's names for the parameters of a reduction."""
     return Call((input,), (axis_param(dim), bool(keepdim)))
+
+
+def torch_of_all(input: Any) -> Call:  # noqa: A002
+    """Torch's ``min`` and ``max`` of a whole tensor; along a dimension they give two tensors."""
+    return torch_reduction(input)
 
 
 def _not_empty(name: str, array: ArrayMeta, axis: Axis) -> None:
@@ -197,12 +204,24 @@ def _one_axis(name: str, params: Params) -> int | None:
 
 
 OPERATIONS = (
-    reduction("sum", np.sum, torch=("sum",)),
-    reduction("prod", np.prod, torch=("prod",)),
-    reduction("min", _min, aliases=("amin",), torch=("amin",), check=_not_empty),
-    reduction("max", _max, aliases=("amax",), torch=("amax",), check=_not_empty),
-    reduction("any", np.any, torch=("any",)),
-    reduction("all", np.all, torch=("all",)),
+    reduction("sum", np.sum, torch={"sum": torch_reduction}),
+    reduction("prod", np.prod, torch={"prod": torch_reduction}),
+    reduction(
+        "min",
+        _min,
+        aliases=("amin",),
+        torch={"amin": torch_reduction, "min": torch_of_all},
+        check=_not_empty,
+    ),
+    reduction(
+        "max",
+        _max,
+        aliases=("amax",),
+        torch={"amax": torch_reduction, "max": torch_of_all},
+        check=_not_empty,
+    ),
+    reduction("any", np.any, torch={"any": torch_reduction}),
+    reduction("all", np.all, torch={"all": torch_reduction}),
     _place("argmin", np.argmin),
     _place("argmax", np.argmax),
     _running("cumsum", np.cumsum),

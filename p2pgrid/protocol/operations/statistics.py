@@ -28,6 +28,7 @@ from p2pgrid.protocol.operations.reductions import (
     axis_param,
     check_mask,
     reduction,
+    torch_reduction,
     with_mask,
 )
 from p2pgrid.protocol.shapes import Axis
@@ -158,7 +159,7 @@ def _bind_median(x: Any, axis: Any = None, *, keepdims: bool = False) -> Call:
 
 
 OPERATIONS = (
-    reduction("mean", _mean, torch=("mean",)),
+    reduction("mean", _mean, torch={"mean": torch_reduction}),
     _spread("var", _var),
     _spread("std", _std),
     Operation("quantile", range(1, 2), _quantile_rule, _quantile, _bind_quantile),
