@@ -264,7 +264,9 @@ class ChannelStore:
                 sizes = _SIZES.unpack(await reader.readexactly(_SIZES.size))
                 header, body = [await reader.readexactly(size) for size in sizes]
                 answer, parts = _answers.decode(header)
-                self._waiting.popleft().set_result((answer, _split(memoryview(body), parts)))
+                future = self._waiting.popleft()
+                if not future.cancelled():
+                    future.set_result((answer, _split(memoryview(body), parts)))
         except (asyncio.IncompleteReadError, ConnectionError):
             pass  # the store died
         except MALFORMED:
@@ -276,7 +278,9 @@ class ChannelStore:
 
     def _end_all(self) -> None:
         while self._waiting:
-            self._waiting.popleft().set_exception(UnavailableError(domain=self._name))
+            future = self._waiting.popleft()
+            if not future.cancelled():
+                future.set_exception(UnavailableError(domain=self._name))
 
 
 def _read(incoming: BinaryIO, size: int) -> bytes:

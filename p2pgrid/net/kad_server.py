@@ -23,8 +23,8 @@ from libp2p.records.validator import NamespacedValidator, Validator
 from libp2p.utils.varint import encode_uvarint, read_varint_prefixed_bytes_limited
 from typing_extensions import override
 
-from p2pgrid.errors import ForgedRecordError, P2PGridError, RemoteProtocolError
-from p2pgrid.net.host import CONTROL_PROTOCOL
+from p2pgrid.errors import BusyError, ForgedRecordError, P2PGridError, RemoteProtocolError
+from p2pgrid.net.host import CONTROL_PROTOCOL, MAX_ADDRESSES
 from p2pgrid.net.kademlia import MAX_PEER_ID_BYTES, Asker, reset
 from p2pgrid.protocol.records import (
     DHT_NAMESPACE,
@@ -42,6 +42,8 @@ TURNS_PER_PEER = 4
 MAX_QUESTION_BYTES = 16 * 1024
 """A record and some addresses; py-libp2p would read 4 MiB."""
 MAX_KEY_BYTES = 128
+MAX_TAGS = 4096
+"""Tags of others that are remembered here, each for two days; py-libp2p knows no limit."""
 PROVIDERS_PER_10_S = 100
 """Tags that one peer may announce here in ten seconds; py-libp2p's 10 lose a domain's eleventh."""
 
@@ -126,9 +128,13 @@ class KadServer(KadDHT):  # type: ignore[misc]
                 if CONTROL_PROTOCOL in await self._asker.identify(peer):
                     # KadDHT resets what exceeds its own limit of 12; here they queue.
                     async with self._turns:
-                        await super().handle_stream(_Questions(stream))
+                        await super().handle_stream(_Questions(stream, self._has_room))
                     return
         await reset(stream)
+
+    def _has_room(self, tag: bytes) -> bool:
+        known = self.provider_store.providers
+        return tag in known or len(known) < MAX_TAGS
 
     def hold(self, key: str, value: bytes) -> None:
         """Keeps a checked record for whoever asks for it."""
@@ -169,8 +175,9 @@ class _Questions:
     length. Its signed peer records, which nobody here needs, are left out.
     """
 
-    def __init__(self, stream: INetStream) -> None:
+    def __init__(self, stream: INetStream, has_room: Callable[[bytes], bool]) -> None:
         self.muxed_conn = stream.muxed_conn
+        self._has_room = has_room
         self.write, self.reset, self.close = stream.write, stream.reset, stream.close
         self._stream = stream
         self._ahead = b""
@@ -194,9 +201,12 @@ class _Questions:
         peers = (*question.providerPeers, *question.closerPeers)
         if len(question.key) > MAX_KEY_BYTES or any(len(it.id) > MAX_PEER_ID_BYTES for it in peers):
             raise RemoteProtocolError("a question of the DHT has an endless key or peer id")
+        if question.type == Message.ADD_PROVIDER and not self._has_room(question.key):
+            raise BusyError(limit=MAX_TAGS)
         question.ClearField("senderRecord")
         for peer in peers:
             peer.ClearField("signedRecord")
+            del peer.addrs[MAX_ADDRESSES:]
         clean = question.SerializeToString()
         return bytes(encode_uvarint(len(clean))) + clean
 

@@ -182,6 +182,21 @@ def test_a_new_gateway_finds_datasets_but_no_old_sessions(socket_path: Path) -> 
     asyncio.run(law())
 
 
+@pytest.mark.usefixtures("server")
+def test_a_call_that_was_given_up_disturbs_no_other(socket_path: Path) -> None:
+    async def law() -> None:
+        async with channel(socket_path) as port:
+            await port.put([(DATASET, np.zeros(()))])
+            given_up = asyncio.ensure_future(port.get(DATASET))
+            await asyncio.sleep(0)
+            assert port._waiting
+            given_up.cancel()
+            async with asyncio.timeout(10):
+                assert await port.get(DATASET) == 0
+
+    asyncio.run(law())
+
+
 def test_calls_under_way_end_when_the_store_dies_and_the_next_one_connects_again(
     socket_path: Path, tmp_path: Path
 ) -> None:

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+import trio
 from libp2p.kad_dht.pb.kademlia_pb2 import Message
 
 from actors import channel
@@ -21,6 +22,7 @@ from p2pgrid.errors import (
 )
 from p2pgrid.ids import ObjectId
 from p2pgrid.net import dht, kad_server, kademlia
+from p2pgrid.net.host import MAX_ADDRESSES
 from p2pgrid.protocol.records import DOMAIN_SEPARATION, NodeRecord, SignedRecord, dht_key
 from tests.fuzz import local, net, wire
 
@@ -86,6 +88,27 @@ def test_an_endless_peer_id_or_key_in_a_question_is_refused_at_once(kind: str) -
 def test_a_protocol_that_is_no_text_is_one_that_nobody_speaks() -> None:
     body = net.OURS.SerializeToString() + b"\x1a\x02\xff\xfe"
     net.identify(bytes([len(body)]) + body)
+
+
+def test_nobody_can_announce_tags_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kad_server, "MAX_TAGS", 2)
+    server = net._server.__wrapped__()
+    tags = [bytes([number]) * 32 for number in range(4)]
+
+    async def announce() -> None:
+        for tag in (*tags, tags[0]):
+            question = Message(type="ADD_PROVIDER", key=tag)
+            question.providerPeers.add(
+                id=net.REMOTE.to_bytes(), addrs=[net.PLACE.to_bytes()] * 1000
+            )
+            sent = net.Sent(net._prefixed(question))
+            await server.handle_stream(sent)
+            assert bool(sent.written) is (tag in tags[:2])
+
+    trio.run(announce)
+    assert set(server.provider_store.providers) == set(tags[:2])
+    (provider,) = server.provider_store.get_providers(tags[0])
+    assert len(provider.addrs) == MAX_ADDRESSES
 
 
 FILES = [b"\xff", b'"\xff"', b"[" * 5000, b'{"a":' * 5000, b'[{"peer_id":"\xff"}]']
