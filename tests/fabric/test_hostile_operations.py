@@ -56,9 +56,7 @@ def send(
     """Sends an operation past the checks of our client; why it failed."""
     own = (eve.datasets[0].pointers[0] + 1).block
     assert own._session is not None
-    session = own._session
-    session._count += 1
-    out = session._prefix + session._count.to_bytes(8, "big")
+    out = own._session.names.next()
     literals = [each for each in inputs if isinstance(each, np.ndarray)]
     headers = iter([header_of(each, buffer=n) for n, each in enumerate(literals)])
     operands = tuple(next(headers) if isinstance(x, np.ndarray) else x for x in inputs)
