@@ -126,6 +126,7 @@ class StoreServer:
                 try:
                     self._serve(gateway, incoming)
                 except (EOFError, ConnectionError):
+                    current_request.set("")
                     log.info("the gateway hung up")
 
     def _serve(self, gateway: socket.socket, incoming: BinaryIO) -> None:
