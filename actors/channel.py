@@ -130,6 +130,7 @@ class StoreServer:
                 try:
                     self._serve(gateway, incoming)
                 except (EOFError, ConnectionError):
+                    current_request.set("")
                     log.info("the gateway hung up")
                 except MALFORMED:
                     log.exception("the gateway sent no request")

@@ -17,7 +17,7 @@ from actors.cluster import (
     start_cluster,
     stop_cluster,
 )
-from actors.layout import NodeDirectory, NodeStatus
+from actors.layout import NodeDirectory, NodeSettings, NodeStatus
 from actors.sockets import port_is_free
 from p2pgrid.errors import P2PGridError, PortInUseError
 
@@ -27,21 +27,25 @@ def start_node(directory: NodeDirectory) -> NodeStatus:
 
     Raises:
         NodeNotFoundError: no node was made in this directory.
-        PortInUseError: another process listens on its port.
+        PortInUseError: another process listens on its port, or that of its metrics.
         InsecureListenerError: a Ray socket was reachable from outside; nothing runs now.
         NodeError: it did not start; nothing runs now.
     """
     running = _running(directory)
     if running is None:
-        port = directory.settings().port
-        if not port_is_free(port):
-            raise PortInUseError(port=port)
+        _check_ports(directory.settings())
         running = start_cluster(_cluster_settings(directory))
     try:
         return _driver(running).start_actors(directory, running)  # type: ignore[no-any-return]
     except P2PGridError:
         stop_cluster(running)
         raise
+
+
+def _check_ports(settings: NodeSettings) -> None:
+    for port in (settings.port, settings.metrics_port):
+        if port and not port_is_free(port):
+            raise PortInUseError(port=port)
 
 
 def stop_node(directory: NodeDirectory) -> NodeStatus:

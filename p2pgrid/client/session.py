@@ -51,18 +51,26 @@ Later = Callable[[float, Callable[[], object]], object]
 MAX_BATCH_OPS = 2048
 MAX_BATCH_BYTES = 8 << 20
 MAX_QUEUED = 16
+MAX_NAMES = 1 << 62
 WINDOW = 4
 """Batches on the way at once: enough to keep both ends busy, few enough to grow when busy."""
 
 
 class Names:
-    """The names of one session's objects at the domain; they go up, over all links of it."""
+    """The names of one session's objects at the domain; they go up, over all links of it.
+
+    Raises:
+        RemoteProtocolError: ``last``, the last name that was used, leaves no room for others.
+    """
 
     def __init__(self, prefix: bytes, *, last: bytes) -> None:
+        used = int.from_bytes(last, "big")
+        if used > MAX_NAMES:
+            raise RemoteProtocolError("the domain says that the names of a session are used up")
         self.prefix = prefix
         self.freed: deque[ObjectId] = deque()
         """Objects that nobody needs any more and that the domain was not told about."""
-        self._numbers = itertools.count(int.from_bytes(last, "big") + 1)
+        self._numbers = itertools.count(used + 1)
 
     def next(self) -> ObjectId:
         """A name that was never used."""

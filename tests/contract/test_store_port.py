@@ -1,6 +1,8 @@
 """The laws of ``StorePort``, for a store of this process and for one behind the channel."""
 
 import asyncio
+import json
+import logging
 import os
 import socket
 import threading
@@ -14,6 +16,7 @@ import pytest
 
 from actors.channel import ChannelStore, StoreServer
 from actors.local import LocalStore
+from actors.logs import JsonFormatter, current_request
 from actors.ports import StorePort
 from actors.store import Store
 from p2pgrid.errors import InternalError, UnavailableError
@@ -124,6 +127,26 @@ def test_arrays_of_an_operation_travel_with_it(run: Run) -> None:
         operations = adding(1, DATASET, header_of(literal, buffer=0))
         assert not (await port.execute(operations, (raw_bytes(literal),))).failed
         np.testing.assert_array_equal(await port.get(name(1)), literal)
+
+    run(law)
+
+
+def test_the_store_logs_under_the_request_that_it_works_for(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="actors.store")
+    caplog.handler.setFormatter(JsonFormatter())
+
+    async def ask(port: StorePort, request: str) -> None:
+        current_request.set(request)  # of this task
+        await port.execute(adding(1, DATASET, 1.0), ())
+
+    async def law(port: StorePort) -> None:
+        await port.put([(DATASET, np.zeros(()))])
+        await asyncio.gather(ask(port, "0a0b0c0d-1"), ask(port, "0a0b0c0d-2"))
+        lines = [json.loads(line) for line in caplog.text.splitlines()]
+        done = [line.get("request") for line in lines if line["event"] == "operations"]
+        assert done == ["0a0b0c0d-1", "0a0b0c0d-2"]
 
     run(law)
 

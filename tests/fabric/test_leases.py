@@ -14,8 +14,9 @@ from p2pgrid import DomainClient, TensorPointer
 from p2pgrid.client.calls import ask
 from p2pgrid.client.wallet import Wallet, WalletKey
 from p2pgrid.config import Limits, Timing
-from p2pgrid.errors import ObjectGoneError, TransportError
+from p2pgrid.errors import ObjectGoneError, RemoteProtocolError, TransportError
 from p2pgrid.net.link import Inbound, Link
+from p2pgrid.policy.objects import SessionObjects
 from p2pgrid.protocol.messages import Begin, Challenge, Get, Login, Op, Operate, Operated, Session
 from p2pgrid.protocol.statements import sign_login
 from tests.fabric.conftest import FabricNode, Grid
@@ -70,6 +71,29 @@ def test_what_was_freed_without_a_link_is_freed_with_the_next(grid: Grid, bob: F
     held = next(iter(bob.store._sessions.values()))
     assert name not in held
     assert kept._id in held
+
+
+def test_what_was_freed_on_a_link_that_broke_is_freed_again(grid: Grid, bob: FabricNode) -> None:
+    owner = grid.owner_of(bob)
+    a = published(owner)
+    kept, dropped = (a + 1).block, (a + 2).block
+    name, session = dropped._id, dropped._session
+    assert session is not None
+    grid.hang_up(owner)
+    del dropped
+    _, batch = session.apply("add", (kept._id, 1.0), ())  # takes along what was freed
+    session.wait(batch)
+    assert isinstance(batch.error, TransportError)
+    (kept + 1).block  # noqa: B018
+    assert name not in next(iter(bob.store._sessions.values()))
+
+
+def test_a_domain_cannot_say_that_all_names_are_used_up(
+    grid: Grid, bob: FabricNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SessionObjects, "last", b"\xff" * 8)
+    with pytest.raises(RemoteProtocolError, match="used up"):
+        grid.owner_of(bob)
 
 
 def test_what_was_under_way_fails_and_is_never_done_twice(
@@ -142,6 +166,7 @@ def test_a_newer_link_takes_over_before_the_domain_noticed_the_end_of_the_old(
         grid.hang_up(owner)
         np.testing.assert_array_equal(kept.get_copy(), A + 1)
         old = ends.get(timeout=WAIT_S)
+        assert gateway._sessions[old].objects is None
     gateway.on_over(old)
     np.testing.assert_array_equal((kept * 2).get_copy(), (A + 1) * 2)
     assert [lease.holder is not None for lease in bob.node._service._sessions] == [True]  # type: ignore[attr-defined]

@@ -42,7 +42,7 @@ def test_the_owner_sees_who_holds_what_and_nobody_else_does(
     owner.publish("b", A)
     ana = grid.user(owner, "ana")
     first, second = (dataset.pointers[0] for dataset in ana.datasets)
-    kept = [(first + second).block, first[2:4].block]
+    kept = [first[2:4].block, (first + second).block]
     own = (a + 1).block
     anas, owners = sorted(owner.objects, key=lambda row: row.account)
     assert (anas.account, anas.objects, anas.held_bytes) == ("ana", 2, A.nbytes)

@@ -219,14 +219,15 @@ def test_an_unreachable_domain_is_told_with_its_name(real: Real, tmp_path: Path)
     client.close()
 
 
-def test_a_node_whose_port_is_taken_says_so_and_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("which", ["port", "metrics_port"])
+def test_a_node_whose_port_is_taken_says_so_and_leaves_nothing(tmp_path: Path, which: str) -> None:
     client = Client(tmp_path)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(PortInUseError, match=str(port)):
-            launch("late", client=client, port=port)
+            launch("late", client=client, **{which: port})
     assert load_cluster(NodeDirectory(tmp_path / "nodes" / "late").ray) is None
 
 
