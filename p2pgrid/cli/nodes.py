@@ -11,7 +11,7 @@ import typer
 
 from p2pgrid.cli.output import Format, FormatOption, show_record
 from p2pgrid.cli.wallet import open_wallet
-from p2pgrid.client import launch
+from p2pgrid.client import launch, node_commands
 from p2pgrid.config import default_home
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -113,37 +113,36 @@ def make(
     is_new = not launch.is_made(where)
     if not is_new:
         launch.change_settings(where, name=name, kind=kind, settings=settings)
-    launch.make_node(
-        where,
-        name=name,
+    launch.make_nodes(
+        {name: where},
         kind=kind,
         wallet=open_wallet(),
         settings=settings,
         owner_key=owner_key,
     )
     note = _made(kind, owner_key) if is_new else KEPT
-    show_record(launch.run_actors("show", where), output=output, note=note)
+    show_record(node_commands.on_node("show", where), output=output, note=note)
 
 
 def start(
     name: KnownName = None, directory: DirectoryOption = None, output: FormatOption = Format.TABLE
 ) -> None:
     """Start a node and wait until it answers; one that runs is left as it is."""
-    show_record(launch.run_actors("start", place(name, directory)), output=output)
+    show_record(node_commands.on_node("start", place(name, directory)), output=output)
 
 
 def stop(
     name: KnownName = None, directory: DirectoryOption = None, output: FormatOption = Format.TABLE
 ) -> None:
     """End all processes of a node; its data stays. Twice does no harm."""
-    show_record(launch.run_actors("stop", place(name, directory)), output=output)
+    show_record(node_commands.on_node("stop", place(name, directory)), output=output)
 
 
 def status(
     name: KnownName = None, directory: DirectoryOption = None, output: FormatOption = Format.TABLE
 ) -> None:
     """Show a node: who it is, whether it runs, and the addresses to give to others."""
-    show_record(launch.run_actors("status", place(name, directory)), output=output)
+    show_record(node_commands.on_node("status", place(name, directory)), output=output)
 
 
 def add_steps(app: typer.Typer) -> None:

@@ -4,7 +4,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from p2pgrid import errors
 from p2pgrid.cli.main import FAILED, REFUSED, UNREACHABLE, USAGE, app, exit_code
 from p2pgrid.cli.output import Format, show_record
-from p2pgrid.client import launch
+from p2pgrid.client import node_commands
 from p2pgrid.client.wallet import Wallet
 from p2pgrid.errors import P2PGridError
 from p2pgrid.ids import peer_id_of
@@ -47,7 +47,10 @@ class Actors:
         self.settings: dict[str, Any] = {}
         self.error: Exception | None = None
 
-    def __call__(self, command: str, directory: Path, *arguments: str) -> dict[str, Any]:
+    def __call__(self, command: str, nodes: Sequence[tuple[Path, str]]) -> list[dict[str, Any]]:
+        return [self._answer(command, Path(place), *rest) for place, *rest in nodes]
+
+    def _answer(self, command: str, directory: Path, *arguments: str) -> dict[str, Any]:
         self.asked.append((command, *arguments))
         if self.error is not None:
             raise self.error
@@ -63,6 +66,7 @@ class Actors:
             "kind": self.settings.get("kind", "domain"),
             "peer_id": PEER,
             "directory": str(directory),
+            "isolation": self.settings.get("isolation", "cluster"),
             "running": command in {"start", "status"},
             "addresses": [ADDRESS] if command in {"start", "status"} else [],
             "gateway_pid": 0,
@@ -84,7 +88,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def actors(home: Path, monkeypatch: pytest.MonkeyPatch) -> Actors:
     assert home.exists()
     fake = Actors()
-    monkeypatch.setattr(launch, "run_actors", fake)
+    monkeypatch.setattr(node_commands, "on_nodes", fake)
     return fake
 
 
