@@ -65,7 +65,7 @@ class Demo:
 
     def launch(self, name: str, kind: Literal["domain", "network"], **settings: Any) -> Node:
         """Makes and starts a node, and remembers its Unix session."""
-        node = launch(name, kind, client=self.operator, **settings)
+        node: Node = launch(name, kind, client=self.operator, **settings)
         self.remember(node)
         return node
 
