@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -22,7 +23,11 @@ NextSequence = Callable[[int], Awaitable[int]]
 
 
 class Announcer:
-    """Renews the records, puts them on the DHT, and lists the node at its networks."""
+    """Renews the records, puts them on the DHT, and lists the node at its networks.
+
+    Telling the DHT is a hundred questions to other peers; nodes of one process share ``turns``, or
+    they would keep one another waiting until deadlines pass.
+    """
 
     def __init__(
         self,
@@ -32,13 +37,17 @@ class Announcer:
         networks: Sequence[str],
         bootstrap: Sequence[str],
         next_sequence: NextSequence,
+        turns: asyncio.Semaphore,
     ) -> None:
         self._peer, self._book = peer, book
         self._networks, self._bootstrap = tuple(networks), tuple(bootstrap)
-        self._next_sequence = next_sequence
+        self._next_sequence, self._turns = next_sequence, turns
         self._wanted = asyncio.Event()
         self._done = asyncio.Condition()
         self._begun = self._ended = 0
+        self._has_joined = False
+        self._put_again_at = 0.0
+        self._told_tags: set[str] = set()
 
     async def run(self) -> None:
         """Announces when asked to, and before records expire; sooner after a failure."""
@@ -50,7 +59,8 @@ class Announcer:
                 self._ended = self._begun
                 self._done.notify_all()
             try:
-                wait_s = RENEW_S if complete else RETRY_S
+                # Nodes that started together need not go on in step.
+                wait_s = (RENEW_S if complete else RETRY_S) * random.uniform(0.75, 1.25)  # noqa: S311
                 await asyncio.wait_for(self._wanted.wait(), wait_s)
             except TimeoutError:
                 continue
@@ -76,7 +86,11 @@ class Announcer:
         except UnavailableError:
             return False
         work = [self._tried("network", self._join, address) for address in self._networks]
-        return all(await asyncio.gather(self._tried("DHT", self._tell_dht), *work))
+        return all(await asyncio.gather(self._in_turn(), *work))
+
+    async def _in_turn(self) -> bool:
+        async with self._turns:
+            return await self._tried("DHT", self._tell_dht)
 
     async def _tried(self, whom: str, tell: Callable[..., None], *args: str) -> bool:
         try:
@@ -93,8 +107,12 @@ class Announcer:
 
     def _tell_dht(self) -> None:
         known = (*self._networks, *self._bootstrap)
-        if known:
-            self._peer.join(known)
-        self._peer.put(self._book.signed_node_record())
-        for tag in self._book.announced_tags():
+        if known and not self._has_joined:  # from then on the DHT keeps its own table
+            self._has_joined = self._peer.join(known) > 0
+        if time.monotonic() >= self._put_again_at:
+            self._told_tags.clear()
+            self._peer.put(self._book.signed_node_record())
+            self._put_again_at = time.monotonic() + RENEW_S / 2
+        for tag in set(self._book.announced_tags()) - self._told_tags:
             self._peer.announce(tag)
+            self._told_tags.add(tag)

@@ -41,7 +41,8 @@ class MakePeer(Protocol):
 class Node:
     """A running node; ``stop`` ends it. State and values live behind the ports.
 
-    Nodes of one process may share a ``loop``; a node stops only one that it made itself.
+    Nodes of one process may share a ``loop``, which a node stops only if it made it itself, and
+    ``announcing``: how many of them may tell the DHT at once.
     """
 
     def __init__(
@@ -56,10 +57,12 @@ class Node:
         timing: Timing = DEFAULT_TIMING,
         make_peer: MakePeer = libp2p_peer,
         loop: LoopThread | None = None,
+        announcing: asyncio.Semaphore | None = None,
     ) -> None:
         self._owns_loop = loop is None
         self._loop = loop or LoopThread()
         self._announcing: asyncio.Task[None] | None = None
+        self._turns = announcing or asyncio.Semaphore()
         self._settings, self._state = settings, state
         self._peer = make_peer(
             seed,
@@ -125,6 +128,7 @@ class Node:
             networks=self._settings.networks,
             bootstrap=self._settings.bootstrap,
             next_sequence=lambda now: self._state.next_sequence(now=now),
+            turns=self._turns,
         )
         if registry is not None:
             return Network(registry=registry, book=self._book)

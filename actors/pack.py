@@ -8,6 +8,7 @@ but none of their heartbeats.
 A pack is no trust boundary: whoever takes over one of its nodes has them all.
 """
 
+import asyncio
 import logging
 import os
 from collections.abc import Sequence
@@ -30,6 +31,9 @@ from p2pgrid.errors import P2PGridError
 from p2pgrid.net.peer import libp2p_peer
 from p2pgrid.net.portal import Portal
 
+ANNOUNCING = 2
+"""So many nodes of a pack tell the DHT of themselves at once."""
+
 log = logging.getLogger(__name__)
 
 
@@ -48,6 +52,7 @@ class Pack:
         self._portal = Portal("p2pgrid-pack")
         self._loop = LoopThread("p2pgrid-pack-loop")
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="p2pgrid-pack-store")
+        self._announcing = asyncio.Semaphore(ANNOUNCING)
         self._nodes: dict[Path, PackedNode] = {}
         for path in self._recorded():
             self._start_again(path)
@@ -95,7 +100,11 @@ class Pack:
 
     def _start_node(self, path: Path) -> "PackedNode":
         return PackedNode(
-            NodeDirectory(path), portal=self._portal, loop=self._loop, worker=self._worker
+            NodeDirectory(path),
+            portal=self._portal,
+            loop=self._loop,
+            worker=self._worker,
+            announcing=self._announcing,
         )
 
     def _stop_node(self, path: Path) -> None:
@@ -120,6 +129,7 @@ class PackedNode:
         portal: Portal,
         loop: LoopThread,
         worker: ThreadPoolExecutor,
+        announcing: asyncio.Semaphore,
     ) -> None:
         settings = directory.settings()
         with ExitStack() as undo:
@@ -142,6 +152,7 @@ class PackedNode:
                 registry=registry,
                 make_peer=partial(libp2p_peer, portal=portal),
                 loop=loop,
+                announcing=announcing,
             )
             undo.callback(self._node.stop)
             self._node.start()
