@@ -22,11 +22,44 @@ PROMPT_S = 5.0
 NextSequence = Callable[[int], Awaitable[int]]
 
 
+class Rounds:
+    """Calls ``tell`` when asked to and before records expire; sooner after it returned False."""
+
+    def __init__(self, tell: Callable[[], Awaitable[bool]]) -> None:
+        self._tell = tell
+        self._wanted = asyncio.Event()
+        self._done = asyncio.Condition()
+        self._begun = self._ended = 0
+
+    async def run(self) -> None:
+        """Goes on until it is cancelled."""
+        while True:
+            self._wanted.clear()
+            self._begun += 1
+            complete = await self._tell()
+            async with self._done:
+                self._ended = self._begun
+                self._done.notify_all()
+            # Nodes that started together need not go on in step.
+            wait_s = (RENEW_S if complete else RETRY_S) * random.uniform(0.75, 1.25)  # noqa: S311
+            try:
+                await asyncio.wait_for(self._wanted.wait(), wait_s)
+            except TimeoutError:
+                continue
+
+    async def once_more(self) -> None:
+        """Asks for a round that tells what is known now, and waits until it has ended."""
+        async with self._done:
+            needed = self._begun + 1  # the round under way may have signed its records before
+            self._wanted.set()
+            await self._done.wait_for(lambda: self._ended >= needed)
+
+
 class Announcer:
     """Renews the records, puts them on the DHT, and lists the node at its networks.
 
     Telling the DHT is a hundred questions to other peers; nodes of one process share ``turns``, or
-    they would keep one another waiting until deadlines pass.
+    they would keep one another waiting until deadlines pass. The networks do not wait for it.
     """
 
     def __init__(
@@ -42,55 +75,48 @@ class Announcer:
         self._peer, self._book = peer, book
         self._networks, self._bootstrap = tuple(networks), tuple(bootstrap)
         self._next_sequence, self._turns = next_sequence, turns
-        self._wanted = asyncio.Event()
-        self._done = asyncio.Condition()
-        self._begun = self._ended = 0
+        self._renewing = asyncio.Lock()
+        self._to_networks = Rounds(self._tell_networks)
+        self._to_dht = Rounds(self._tell_dht)
         self._has_joined = False
         self._put_again_at = 0.0
         self._told_tags: set[str] = set()
 
     async def run(self) -> None:
-        """Announces when asked to, and before records expire; sooner after a failure."""
-        while True:
-            self._wanted.clear()
-            self._begun += 1
-            complete = await self._announce()
-            async with self._done:
-                self._ended = self._begun
-                self._done.notify_all()
-            try:
-                # Nodes that started together need not go on in step.
-                wait_s = (RENEW_S if complete else RETRY_S) * random.uniform(0.75, 1.25)  # noqa: S311
-                await asyncio.wait_for(self._wanted.wait(), wait_s)
-            except TimeoutError:
-                continue
+        """Announces until it is cancelled."""
+        await asyncio.gather(self._to_networks.run(), self._to_dht.run())
 
     async def renew(self) -> None:
         """Signs the records anew, without telling anybody yet."""
-        self._book.renew(sequence=await self._next_sequence(time.time_ns() // 1_000_000))
+        async with self._renewing:
+            self._book.renew(sequence=await self._next_sequence(time.time_ns() // 1_000_000))
 
     async def promptly(self) -> None:
         """Asks for an announcement of what is known now, and waits a moment for it."""
-        async with self._done:
-            needed = self._begun + 1  # the round under way may have signed its records before
-            self._wanted.set()
-            try:
-                await asyncio.wait_for(self._done.wait_for(lambda: self._ended >= needed), PROMPT_S)
-            except TimeoutError:
-                log.warning("announcing takes long; it goes on in the background")
+        telling = [self._to_networks.once_more()]
+        if self._untold_tags():
+            telling.append(self._to_dht.once_more())
+        try:
+            await asyncio.wait_for(asyncio.gather(*telling), PROMPT_S)
+        except TimeoutError:
+            log.warning("announcing takes long; it goes on in the background")
 
-    async def _announce(self) -> bool:
-        """One round; True when everybody was told."""
+    async def _tell_networks(self) -> bool:
+        if not self._networks or not await self._renewed():
+            return not self._networks
+        work = [self._tried("network", self._join, address) for address in self._networks]
+        return all(await asyncio.gather(*work))
+
+    async def _tell_dht(self) -> bool:
+        async with self._turns:
+            return await self._renewed() and await self._tried("DHT", self._put)
+
+    async def _renewed(self) -> bool:
         try:
             await self.renew()
         except UnavailableError:
             return False
-        work = [self._tried("network", self._join, address) for address in self._networks]
-        return all(await asyncio.gather(self._in_turn(), *work))
-
-    async def _in_turn(self) -> bool:
-        async with self._turns:
-            return await self._tried("DHT", self._tell_dht)
+        return True
 
     async def _tried(self, whom: str, tell: Callable[..., None], *args: str) -> bool:
         try:
@@ -105,7 +131,7 @@ class Announcer:
         records = self._book.dataset_records()
         link.request(Join(node=self._book.node_record(), datasets=records)).result()
 
-    def _tell_dht(self) -> None:
+    def _put(self) -> None:
         known = (*self._networks, *self._bootstrap)
         if known and not self._has_joined:  # from then on the DHT keeps its own table
             self._has_joined = self._peer.join(known) > 0
@@ -113,6 +139,9 @@ class Announcer:
             self._told_tags.clear()
             self._peer.put(self._book.signed_node_record())
             self._put_again_at = time.monotonic() + RENEW_S / 2
-        for tag in set(self._book.announced_tags()) - self._told_tags:
+        for tag in self._untold_tags():
             self._peer.announce(tag)
             self._told_tags.add(tag)
+
+    def _untold_tags(self) -> set[str]:
+        return set(self._book.announced_tags()) - self._told_tags
