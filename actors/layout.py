@@ -150,11 +150,13 @@ class NodeDirectory:
             NodeNotFoundError, SchemaError: see ``settings`` and ``settings_from``.
         """
         old = self.settings()
+        if fields.get("isolation", old.isolation) != old.isolation:
+            raise NodeError(f"{old.name} was made with isolation {old.isolation}; make another")
         new = settings_from({**structs.asdict(old), **fields})
         if (new.name, new.kind) != (old.name, old.kind):
             raise NodeError(f"in {self.path} lives the {old.kind} {old.name!r}; choose another")
-        if (new.isolation, new.embedded) != (old.isolation, old.embedded):
-            raise NodeError(f"{old.name} was made with isolation {old.isolation}; make another")
+        if new.embedded != old.embedded:
+            raise NodeError(f"{old.name} was made in the cluster {old.embedded}; make another")
         self._write(new)
 
     def join(self, network: str) -> None:

@@ -32,6 +32,7 @@ def init(
     announce: nodes.AnnounceOption = None,
     network: nodes.NetworksOption = None,
     bootstrap: nodes.BootstrapOption = None,
+    isolation: nodes.IsolationOption = None,
     num_cpus: nodes.CpusOption = None,
     num_gpus: nodes.GpusOption = None,
     resources: nodes.ResourcesOption = None,
@@ -60,6 +61,7 @@ def init(
         num_cpus=num_cpus,
         num_gpus=num_gpus,
         resources=resources,
+        isolation=isolation,
     )
     nodes.make("domain", name, directory, settings=settings, output=output, owner_key=owner_key)
 

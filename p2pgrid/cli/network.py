@@ -20,6 +20,7 @@ def init(
     port: nodes.PortOption = None,
     announce: nodes.AnnounceOption = None,
     bootstrap: nodes.BootstrapOption = None,
+    isolation: nodes.IsolationOption = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
     """Make a network; it does not run yet.
@@ -27,7 +28,9 @@ def init(
     One that exists keeps its key and its data; the settings that are given replace those that it
     has at its next start.
     """
-    settings = nodes.given(host=host, port=port, announce=announce, bootstrap=bootstrap)
+    settings = nodes.given(
+        host=host, port=port, announce=announce, bootstrap=bootstrap, isolation=isolation
+    )
     nodes.make("network", name, directory, settings=settings, output=output)
 
 

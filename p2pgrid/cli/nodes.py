@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,6 +42,14 @@ def check_resources(text: str | None) -> str | None:
     except msgspec.DecodeError as error:
         raise typer.BadParameter(f'{error}; expected JSON such as {{"scanner": 1}}') from error
     return text
+
+
+class Isolation(StrEnum):
+    """How a node is kept from the others on this machine; see ``p2pgrid.launch``."""
+
+    CLUSTER = "cluster"
+    ACTORS = "actors"
+    PACKED = "packed"
 
 
 NewName = Annotated[str, typer.Argument(callback=check_name, help="The node's name.")]
@@ -82,6 +91,15 @@ ResourcesOption = Annotated[
 ]
 
 
+IsolationOption = Annotated[
+    Isolation | None,
+    typer.Option(
+        help="A Ray cluster of its own, or actors or a part of a process in one that nodes share: "
+        "for trials, because they can reach one another's data. [default: cluster]"
+    ),
+]
+
+
 def place(name: str | None, directory: Path | None) -> Path:
     """The directory of a node, from its name or its path."""
     if directory is not None:
@@ -94,6 +112,8 @@ def place(name: str | None, directory: Path | None) -> Path:
 def given(**settings: object) -> dict[str, Any]:
     """The settings that were on the command line."""
     chosen: dict[str, Any] = {key: value for key, value in settings.items() if value is not None}
+    if "isolation" in chosen:
+        chosen |= launch.isolated(chosen["isolation"].value, default_home())
     if "resources" in chosen:
         chosen["resources"] = msgspec.json.decode(chosen["resources"])
     return chosen

@@ -3,6 +3,8 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -66,6 +68,10 @@ def fill(client: Client, node: Node, number: int, *, announce: bool = False) -> 
     owner.publish("values", VALUES + number, tags=tags, announce=announce)
 
 
+def network(client: Client, name: str) -> Node:
+    return launch(name, "network", isolation="packed", client=client)
+
+
 @pytest.mark.parametrize(
     "count",
     [20, pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(900)])],
@@ -73,38 +79,28 @@ def fill(client: Client, node: Node, number: int, *, announce: bool = False) -> 
 def test_many_packed_nodes_are_peers_of_their_own_and_leave_no_process(
     client: Client, count: int
 ) -> None:
-    (city,) = launch(["city"], "network", isolation="packed", client=client)
+    with ThreadPoolExecutor() as programs:  # the first nodes come from two at once
+        city, village = programs.map(lambda name: network(client, name), ["city", "village"])
+    assert city.gateway_pid == village.gateway_pid
     (first,) = launch(["h0"], isolation="packed", client=client, networks=[city.address])
     fill(client, first, 0, announce=True)
     names = [f"h{number}" for number in range(count)]
     nodes = launch(names, isolation="packed", client=client, networks=[city.address])
     assert len({node.peer_id for node in nodes}) == len({node.address for node in nodes}) == count
     assert nodes[0].peer_id == first.peer_id
-    assert len({node.gateway_pid for node in nodes}) == -(-(count + 1) // 50)
+    assert len({node.gateway_pid for node in nodes}) == -(-(count + 2) // 50)
     for number, node in enumerate(nodes[1:], start=1):
         fill(client, node, number)
     assert all(answers(client, node, number) for number, node in enumerate(nodes))
     listed = network_at(client, city.address).search("#every")
     assert sorted(listed) == sorted(names)
     stranger = Client(client.home / "stranger")
-    stranger.connect(nodes[-1].address)
+    stranger.connect(city.address)
     assert list(stranger.search("#only-0")) == ["h0"]
     stranger.close()
     session = embedded(client).session
-    stop([city.directory, *(node.directory for node in nodes)])
+    stop([city.directory, village.directory, *(node.directory for node in nodes)])
     assert not members(session)
-
-
-def test_two_programs_may_launch_at_once(client: Client) -> None:
-    def one(name: str) -> Node:
-        return launch(name, isolation="packed", client=client)
-
-    with ThreadPoolExecutor() as programs:
-        left, right = programs.map(one, ["left", "right"])
-    assert left.gateway_pid == right.gateway_pid
-    for node in (left, right):
-        fill(client, node, 7)
-        assert answers(client, node, 7)
 
 
 def test_actors_have_processes_of_their_own_in_the_shared_cluster(pack: RealGrid) -> None:
@@ -177,3 +173,12 @@ def test_a_node_keeps_the_isolation_with_which_it_was_made(pack: RealGrid) -> No
         launch(pack.domains[0].name, client=pack.owners)
     with pytest.raises(SchemaError, match="num_gpus"):
         launch("grace", isolation="packed", client=pack.owners, num_gpus=1)
+
+
+def test_the_example_of_a_hundred_hospitals_runs_with_fewer() -> None:
+    program = Path(__file__).parents[2] / "examples" / "hundred_hospitals.py"
+    done = subprocess.run(
+        [sys.executable, program, "3"], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines() == ["3 peers in 1 processes", "mean weight 3.80 kg"]

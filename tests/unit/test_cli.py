@@ -187,6 +187,7 @@ def test_debug_shows_where_an_error_came_from(actors: Actors) -> None:
         "domain init ucsf --num-gpus=-1",
         "domain init ucsf --resources={",
         'domain init ucsf --resources={"a":"b"}',
+        "domain init ucsf --isolation=none",
         "domain init ucsf --owner-key=abc",
         "domain init ucsf --network=nowhere",
         "domain init ucsf --bootstrap=/ip4/192.0.2.7/tcp/4001",
@@ -239,6 +240,12 @@ def test_init_passes_on_what_was_chosen(actors: Actors) -> None:
         "bootstrap": [ADDRESS],
         "resources": {"scanner": 3},
     }
+
+
+def test_a_node_may_share_an_embedded_cluster(actors: Actors, home: Path) -> None:
+    Answer("network", "init", "city", "--isolation=packed")
+    assert actors.settings["isolation"] == "packed"
+    assert actors.settings["embedded"] == str(home / "embedded")
 
 
 def test_init_again_changes_what_is_given_and_keeps_the_rest(actors: Actors) -> None:

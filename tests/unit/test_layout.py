@@ -41,9 +41,11 @@ def test_an_isolation_is_chosen_once(tmp_path: Path) -> None:
     directory.create(settings_from(shared))
     assert directory.cluster() == Path("/somewhere")
     directory.change({"port": 4101})
-    for other in ({"isolation": "actors"}, {"embedded": "/elsewhere"}):
+    for other in ({"isolation": "cluster"}, {"isolation": "actors"}):
         with pytest.raises(NodeError, match="made with isolation packed"):
             directory.change(other)
+    with pytest.raises(NodeError, match="/somewhere"):
+        directory.change({"embedded": "/elsewhere"})
 
 
 @pytest.mark.parametrize(
