@@ -47,19 +47,24 @@ class Rounds:
             except TimeoutError:
                 continue
 
+    def soon(self) -> None:
+        """Asks for a round that tells what is known now."""
+        self._wanted.set()
+
     async def once_more(self) -> None:
-        """Asks for a round that tells what is known now, and waits until it has ended."""
+        """Asks for such a round and waits until it has ended."""
         async with self._done:
             needed = self._begun + 1  # the round under way may have signed its records before
-            self._wanted.set()
+            self.soon()
             await self._done.wait_for(lambda: self._ended >= needed)
 
 
 class Announcer:
     """Renews the records, puts them on the DHT, and lists the node at its networks.
 
-    Telling the DHT is a hundred questions to other peers; nodes of one process share ``turns``, or
-    they would keep one another waiting until deadlines pass. The networks do not wait for it.
+    Telling the DHT is a hundred questions to other peers. Nodes of one process take ``turns``, and
+    rest as long as each took, or they would be deaf to everybody else for minutes after their
+    start. Networks, and tags that an owner publishes meanwhile, do not wait for a turn.
     """
 
     def __init__(
@@ -75,7 +80,7 @@ class Announcer:
         self._peer, self._book = peer, book
         self._networks, self._bootstrap = tuple(networks), tuple(bootstrap)
         self._next_sequence, self._turns = next_sequence, turns
-        self._renewing = asyncio.Lock()
+        self._renewing, self._putting = asyncio.Lock(), asyncio.Lock()
         self._to_networks = Rounds(self._tell_networks)
         self._to_dht = Rounds(self._tell_dht)
         self._has_joined = False
@@ -95,11 +100,12 @@ class Announcer:
         """Asks for an announcement of what is known now, and waits a moment for it."""
         telling = [self._to_networks.once_more()]
         if self._untold_tags():
-            telling.append(self._to_dht.once_more())
+            telling.append(self._put_now())
         try:
             await asyncio.wait_for(asyncio.gather(*telling), PROMPT_S)
         except TimeoutError:
             log.warning("announcing takes long; it goes on in the background")
+            self._to_dht.soon()
 
     async def _tell_networks(self) -> bool:
         if not self._networks or not await self._renewed():
@@ -109,6 +115,17 @@ class Announcer:
 
     async def _tell_dht(self) -> bool:
         async with self._turns:
+            begun = time.monotonic()
+            told = await self._put_in_order()
+            await asyncio.sleep(time.monotonic() - begun)
+        return told
+
+    async def _put_now(self) -> None:
+        if not await self._put_in_order():
+            self._to_dht.soon()
+
+    async def _put_in_order(self) -> bool:
+        async with self._putting:
             return await self._renewed() and await self._tried("DHT", self._put)
 
     async def _renewed(self) -> bool:

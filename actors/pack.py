@@ -31,8 +31,8 @@ from p2pgrid.errors import P2PGridError
 from p2pgrid.net.peer import libp2p_peer
 from p2pgrid.net.portal import Portal
 
-ANNOUNCING = 2
-"""So many nodes of a pack tell the DHT of themselves at once."""
+ANNOUNCING = 1
+"""So many nodes of a pack tell the DHT of themselves at once; see ``Announcer``."""
 
 log = logging.getLogger(__name__)
 

@@ -74,7 +74,10 @@ def network(client: Client, name: str) -> Node:
 
 @pytest.mark.parametrize(
     "count",
-    [20, pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(900)])],
+    [
+        pytest.param(20, marks=pytest.mark.timeout(300)),
+        pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(1800)]),
+    ],
 )
 def test_many_packed_nodes_are_peers_of_their_own_and_leave_no_process(
     client: Client, count: int
@@ -181,4 +184,4 @@ def test_the_example_of_a_hundred_hospitals_runs_with_fewer() -> None:
         [sys.executable, program, "3"], check=False, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.splitlines() == ["3 peers in 1 processes", "mean weight 3.80 kg"]
+    assert done.stdout.splitlines() == ["3 peers in 1 processes", "mean weight 3.78 kg"]
