@@ -2,8 +2,10 @@
 
 A peer's request arrives in the gateway and goes down this list:
 
-- ``deploy``    starts and stops a node: its Ray cluster, then its actors, by name.
-- ``remote``    the classes below as Ray actors, and their handles as ports.
+- ``deploy``    starts and stops nodes: their Ray cluster, then (``driver``) their actors, by name.
+- ``remote``    the classes below as Ray actors, and their handles as ports; ``packs`` of nodes.
+- ``node``      one node: its gateway, its service, its peer; ``pack`` many in one process, with
+  their services behind the ports of ``local``.
 - ``gateway``   the only process on the network: links, logins, dispatch, errors.
 - ``domain``    what a domain answers: users, datasets, operations, ``get``.
 - ``network``   what a network answers: join, search.
@@ -14,11 +16,12 @@ A peer's request arrives in the gateway and goes down this list:
 - ``registry``  a network's index of other nodes' signed records.
 - ``channel``   the socket over which the gateway reaches the store.
 - ``ports``     what the services see of each other.
-- ``journal``   the SQLite file; ``layout`` the other files of a node's directory; ``logs``.
+- ``journal``   the SQLite file; ``layout`` the other files of a node's directory; ``logs``;
+  ``loop`` the thread of asyncio.
 - ``meter``     what is counted on the hot path; ``metrics`` the Prometheus text about it.
 - ``cluster``, ``processes``, ``sockets``  one Ray cluster as processes of this machine.
 
-The services are plain classes; only ``remote`` and ``deploy`` know Ray.
+The services are plain classes; only ``remote``, ``packs`` and ``driver`` know Ray.
 """
 
 import importlib.util

@@ -1,6 +1,6 @@
 """``python -m actors``: what ``p2pgrid.launch`` and the command line run to reach a node.
 
-Each call prints one line of JSON: the node's status, or the error's code and text.
+Each call prints one line of JSON per node, its status; or one with an error's code and text.
 """
 
 import argparse
@@ -10,11 +10,12 @@ from pathlib import Path
 
 import msgspec
 
-from actors.deploy import node_status, start_node, stop_node
+from actors.deploy import nodes_status, start_nodes, stop_nodes
 from actors.layout import NodeDirectory, NodeStatus, settings_from
 from p2pgrid.errors import P2PGridError
 
 FAILED = 1
+STEPS = {"start": start_nodes, "stop": stop_nodes, "status": nodes_status}
 COMMANDS = {
     "init": "JSON of actors.layout.NodeSettings",
     "set": "JSON of the settings to change",
@@ -25,36 +26,41 @@ COMMANDS = {
     "stop": None,
     "status": None,
 }
-"""The commands, with the help of the one argument that some have."""
+"""The commands, with what some need beside the directory of each node."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; the exit status is 0, or 1 when it failed."""
     asked = _parser().parse_args(arguments)
-    directory = NodeDirectory(asked.directory)
     try:
-        return _tell(_run(asked, directory), 0)
+        return _tell(_run(asked.command, asked.nodes), 0)
     except P2PGridError as error:
-        return _tell({"error": {"code": error.code, "text": str(error)}}, FAILED)
+        return _tell([{"error": {"code": error.code, "text": str(error)}}], FAILED)
 
 
-def _tell(answer: object, status: int) -> int:
-    sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
+def _tell(answers: Sequence[object], status: int) -> int:
+    for answer in answers:
+        sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
     return status
 
 
-def _run(asked: argparse.Namespace, directory: NodeDirectory) -> NodeStatus:
-    steps = {"start": start_node, "stop": stop_node, "status": node_status}
-    if asked.command in steps:
-        return steps[asked.command](directory)
-    if asked.command == "init":
-        directory.create(settings_from(msgspec.json.decode(asked.argument)))
-    if asked.command == "set":
-        directory.change(msgspec.json.decode(asked.argument))
-    if asked.command == "own":
-        directory.set_owner(asked.argument)
-    if asked.command == "join":
-        directory.join(asked.argument)
+def _run(command: str, words: Sequence[str]) -> Sequence[NodeStatus]:
+    if command in STEPS:
+        return STEPS[command]([NodeDirectory(Path(word)) for word in words])
+    size = 1 if COMMANDS[command] is None else 2
+    groups = [words[at : at + size] for at in range(0, len(words), size)]
+    return [_prepare(command, NodeDirectory(Path(place)), *rest) for place, *rest in groups]
+
+
+def _prepare(command: str, directory: NodeDirectory, argument: str = "") -> NodeStatus:
+    if command == "init":
+        directory.create(settings_from(msgspec.json.decode(argument)))
+    if command == "set":
+        directory.change(msgspec.json.decode(argument))
+    if command == "own":
+        directory.set_owner(argument)
+    if command == "join":
+        directory.join(argument)
     return directory.status()
 
 
@@ -62,10 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m actors", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, argument in COMMANDS.items():
-        command = commands.add_parser(name)
-        command.add_argument("directory", type=Path)
-        if argument is not None:
-            command.add_argument("argument", help=argument)
+        words = "directory" if argument is None else f"directory and {argument}"
+        command = commands.add_parser(name, help=f"{words}, of each node")
+        command.add_argument("nodes", nargs="+")
     return parser
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -21,8 +22,50 @@ PROMPT_S = 5.0
 NextSequence = Callable[[int], Awaitable[int]]
 
 
+class Rounds:
+    """Calls ``tell`` when asked to and before records expire; sooner after it returned False."""
+
+    def __init__(self, tell: Callable[[], Awaitable[bool]]) -> None:
+        self._tell = tell
+        self._wanted = asyncio.Event()
+        self._done = asyncio.Condition()
+        self._begun = self._ended = 0
+
+    async def run(self) -> None:
+        """Goes on until it is cancelled."""
+        while True:
+            self._wanted.clear()
+            self._begun += 1
+            complete = await self._tell()
+            async with self._done:
+                self._ended = self._begun
+                self._done.notify_all()
+            # Nodes that started together need not go on in step.
+            wait_s = (RENEW_S if complete else RETRY_S) * random.uniform(0.75, 1.25)  # noqa: S311
+            try:
+                await asyncio.wait_for(self._wanted.wait(), wait_s)
+            except TimeoutError:
+                continue
+
+    def soon(self) -> None:
+        """Asks for a round that tells what is known now."""
+        self._wanted.set()
+
+    async def once_more(self) -> None:
+        """Asks for such a round and waits until it has ended."""
+        async with self._done:
+            needed = self._begun + 1  # the round under way may have signed its records before
+            self.soon()
+            await self._done.wait_for(lambda: self._ended >= needed)
+
+
 class Announcer:
-    """Renews the records, puts them on the DHT, and lists the node at its networks."""
+    """Renews the records, puts them on the DHT, and lists the node at its networks.
+
+    Telling the DHT is a hundred questions to other peers. Nodes of one process take ``turns``, and
+    rest as long as each took, or they would be deaf to everybody else for minutes after their
+    start. Networks, and tags that an owner publishes meanwhile, do not wait for a turn.
+    """
 
     def __init__(
         self,
@@ -32,51 +75,65 @@ class Announcer:
         networks: Sequence[str],
         bootstrap: Sequence[str],
         next_sequence: NextSequence,
+        turns: asyncio.Semaphore,
     ) -> None:
         self._peer, self._book = peer, book
         self._networks, self._bootstrap = tuple(networks), tuple(bootstrap)
-        self._next_sequence = next_sequence
-        self._wanted = asyncio.Event()
-        self._done = asyncio.Condition()
-        self._begun = self._ended = 0
+        self._next_sequence, self._turns = next_sequence, turns
+        self._renewing, self._putting = asyncio.Lock(), asyncio.Lock()
+        self._to_networks = Rounds(self._tell_networks)
+        self._to_dht = Rounds(self._tell_dht)
+        self._has_joined = False
+        self._put_again_at = 0.0
+        self._told_tags: set[str] = set()
 
     async def run(self) -> None:
-        """Announces when asked to, and before records expire; sooner after a failure."""
-        while True:
-            self._wanted.clear()
-            self._begun += 1
-            complete = await self._announce()
-            async with self._done:
-                self._ended = self._begun
-                self._done.notify_all()
-            try:
-                wait_s = RENEW_S if complete else RETRY_S
-                await asyncio.wait_for(self._wanted.wait(), wait_s)
-            except TimeoutError:
-                continue
+        """Announces until it is cancelled."""
+        await asyncio.gather(self._to_networks.run(), self._to_dht.run())
 
     async def renew(self) -> None:
         """Signs the records anew, without telling anybody yet."""
-        self._book.renew(sequence=await self._next_sequence(time.time_ns() // 1_000_000))
+        async with self._renewing:
+            self._book.renew(sequence=await self._next_sequence(time.time_ns() // 1_000_000))
 
     async def promptly(self) -> None:
         """Asks for an announcement of what is known now, and waits a moment for it."""
-        async with self._done:
-            needed = self._begun + 1  # the round under way may have signed its records before
-            self._wanted.set()
-            try:
-                await asyncio.wait_for(self._done.wait_for(lambda: self._ended >= needed), PROMPT_S)
-            except TimeoutError:
-                log.warning("announcing takes long; it goes on in the background")
+        telling = [self._to_networks.once_more()]
+        if self._untold_tags():
+            telling.append(self._put_now())
+        try:
+            await asyncio.wait_for(asyncio.gather(*telling), PROMPT_S)
+        except TimeoutError:
+            log.warning("announcing takes long; it goes on in the background")
+            self._to_dht.soon()
 
-    async def _announce(self) -> bool:
-        """One round; True when everybody was told."""
+    async def _tell_networks(self) -> bool:
+        if not self._networks or not await self._renewed():
+            return not self._networks
+        work = [self._tried("network", self._join, address) for address in self._networks]
+        return all(await asyncio.gather(*work))
+
+    async def _tell_dht(self) -> bool:
+        async with self._turns:
+            begun = time.monotonic()
+            told = await self._put_in_order()
+            await asyncio.sleep(time.monotonic() - begun)
+        return told
+
+    async def _put_now(self) -> None:
+        if not await self._put_in_order():
+            self._to_dht.soon()
+
+    async def _put_in_order(self) -> bool:
+        async with self._putting:
+            return await self._renewed() and await self._tried("DHT", self._put)
+
+    async def _renewed(self) -> bool:
         try:
             await self.renew()
         except UnavailableError:
             return False
-        work = [self._tried("network", self._join, address) for address in self._networks]
-        return all(await asyncio.gather(self._tried("DHT", self._tell_dht), *work))
+        return True
 
     async def _tried(self, whom: str, tell: Callable[..., None], *args: str) -> bool:
         try:
@@ -91,10 +148,17 @@ class Announcer:
         records = self._book.dataset_records()
         link.request(Join(node=self._book.node_record(), datasets=records)).result()
 
-    def _tell_dht(self) -> None:
+    def _put(self) -> None:
         known = (*self._networks, *self._bootstrap)
-        if known:
-            self._peer.join(known)
-        self._peer.put(self._book.signed_node_record())
-        for tag in self._book.announced_tags():
+        if known and not self._has_joined:  # from then on the DHT keeps its own table
+            self._has_joined = self._peer.join(known) > 0
+        if time.monotonic() >= self._put_again_at:
+            self._told_tags.clear()
+            self._peer.put(self._book.signed_node_record())
+            self._put_again_at = time.monotonic() + RENEW_S / 2
+        for tag in self._untold_tags():
             self._peer.announce(tag)
+            self._told_tags.add(tag)
+
+    def _untold_tags(self) -> set[str]:
+        return set(self._book.announced_tags()) - self._told_tags

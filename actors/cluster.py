@@ -20,6 +20,7 @@ from actors.cluster_files import (
     load_cluster,
     new_temp_dir,
     new_token,
+    one_at_a_time,
     only_start_in,
     remove_cluster,
     save_cluster,
@@ -35,6 +36,7 @@ __all__ = [
     "cluster_is_alive",
     "driver_environment",
     "load_cluster",
+    "one_at_a_time",
     "start_cluster",
     "stop_cluster",
 ]

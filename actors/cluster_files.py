@@ -1,8 +1,9 @@
-"""The files of a node's Ray cluster, below the node's directory.
+"""The files of a Ray cluster, in a directory of its own: ``ray`` of a node, or an embedded one.
 
 ====================  =============================================================
 ``cluster.json``      how to find and stop the cluster; gone after an orderly stop
 ``cluster.lock``      held by the one start at a time
+``embedded.lock``     held by the one change at a time, where nodes share the cluster
 ``ray-token``         what a driver proves itself with; mode 0600, new for each start
 ``ray-start.log``     what ``ray start`` said last
 ``ray-logs``          Ray's own logs of the last cluster that was stopped
@@ -137,6 +138,15 @@ def only_start_in(directory: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as held:
             raise NodeError(f"the node in {directory} is being started already") from held
+        yield
+
+
+@contextmanager
+def one_at_a_time(directory: Path) -> Iterator[None]:
+    """Held by whoever changes what runs in an embedded cluster; a second one waits."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (directory / "embedded.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 

@@ -1,11 +1,17 @@
-"""Starts and stops a node: its Ray cluster first, then its actors.
+"""Starts and stops nodes: their Ray cluster first, then their actors.
 
 Starting is idempotent: what runs already is left as it is. ``ray up``, ``launch`` and the command
 line all come through here, each time in a process of its own, because a process can be the driver
 of one Ray cluster only and Ray reads its settings once, when it is imported.
+
+A node with isolation ``cluster`` is alone in its cluster. The others share an embedded one, which
+starts with the first of them and ends with the last; one program at a time changes it.
 """
 
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 
 from actors.cluster import (
@@ -14,69 +20,103 @@ from actors.cluster import (
     cluster_is_alive,
     driver_environment,
     load_cluster,
+    one_at_a_time,
     start_cluster,
     stop_cluster,
 )
-from actors.layout import NodeDirectory, NodeSettings, NodeStatus
+from actors.layout import NodeDirectory, NodeStatus
 from actors.sockets import port_is_free
-from p2pgrid.errors import P2PGridError, PortInUseError
+from p2pgrid.errors import NodeError, P2PGridError, PortInUseError
+
+Nodes = Sequence[NodeDirectory]
+Statuses = tuple[NodeStatus, ...]
 
 
-def start_node(directory: NodeDirectory) -> NodeStatus:
-    """Starts a node and returns when it answers.
+def start_nodes(directories: Nodes) -> Statuses:
+    """Starts nodes of one cluster, all or none, and returns when they answer.
 
     Raises:
-        NodeNotFoundError: no node was made in this directory.
-        PortInUseError: another process listens on its port, or that of its metrics.
+        NodeNotFoundError: no node was made in one of the directories.
+        PortInUseError: another process listens on a node's port, or that of its metrics.
         InsecureListenerError: a Ray socket was reachable from outside; nothing runs now.
-        NodeError: it did not start; nothing runs now.
+        NodeError: they live in several clusters; or did not start: none of them runs now.
     """
-    running = _running(directory)
-    if running is None:
-        _check_ports(directory.settings())
-        running = start_cluster(_cluster_settings(directory))
-    try:
-        return _driver(running).start_actors(directory, running)  # type: ignore[no-any-return]
-    except P2PGridError:
-        stop_cluster(running)
-        raise
+    with _their_cluster(directories) as place:
+        running = _running(place)
+        if running is None:
+            _refuse_used_ports(directories)
+            running = start_cluster(_cluster_settings(place, directories))
+        try:
+            return _driver(running).start(directories, running)  # type: ignore[no-any-return]
+        except P2PGridError:
+            _end(directories, running)
+            raise
 
 
-def _check_ports(settings: NodeSettings) -> None:
-    for port in (settings.port, settings.metrics_port):
-        if port and not port_is_free(port):
-            raise PortInUseError(port=port)
-
-
-def stop_node(directory: NodeDirectory) -> NodeStatus:
-    """Ends every process of a node; what it acknowledged is on disk. Twice does no harm.
+def stop_nodes(directories: Nodes) -> Statuses:
+    """Ends nodes of one cluster; what they acknowledged is on disk. Twice does no harm.
 
     Raises:
-        NodeNotFoundError: no node was made in this directory.
+        NodeNotFoundError: no node was made in one of the directories.
+        NodeError: they live in several clusters.
     """
-    status = directory.status()
-    running = load_cluster(directory.ray)
-    if running is not None:
-        stop_cluster(running)
-    return status
+    with _their_cluster(directories) as place:
+        last = load_cluster(place)
+        if last is not None:
+            _end(directories, last)
+    return tuple(directory.status() for directory in directories)
 
 
-def node_status(directory: NodeDirectory) -> NodeStatus:
-    """Whether a node runs, and where; a node whose gateway restarts waits for it.
+def nodes_status(directories: Nodes) -> Statuses:
+    """Whether nodes run, and where; one whose gateway restarts waits for it.
 
     Raises:
-        NodeNotFoundError: no node was made in this directory.
+        NodeNotFoundError: no node was made in one of the directories.
+        NodeError: they live in several clusters.
     """
-    running = _running(directory)
-    if running is None:
-        return directory.status()
-    return _driver(running).ask_gateway(directory, running)  # type: ignore[no-any-return]
+    with _their_cluster(directories) as place:
+        running = _running(place)
+        if running is None:
+            return tuple(directory.status() for directory in directories)
+        return _driver(running).status(directories, running)  # type: ignore[no-any-return]
 
 
-def _running(directory: NodeDirectory) -> RunningCluster | None:
-    directory.settings()
-    running = load_cluster(directory.ray)
+@contextmanager
+def _their_cluster(directories: Nodes) -> Iterator[Path]:
+    """The directory of the one cluster; held, when others may change it meanwhile."""
+    places = {directory.cluster() for directory in directories}
+    if len(places) != 1:
+        raise NodeError(f"these nodes live in {len(places)} Ray clusters; name those of one")
+    place = places.pop()
+    if _is_embedded(directories):
+        with one_at_a_time(place):
+            yield place
+    else:
+        yield place
+
+
+def _is_embedded(directories: Nodes) -> bool:
+    return directories[0].settings().isolation != "cluster"
+
+
+def _running(place: Path) -> RunningCluster | None:
+    running = load_cluster(place)
     return running if running is not None and cluster_is_alive(running) else None
+
+
+def _end(directories: Nodes, running: RunningCluster) -> None:
+    """Ends the nodes; the cluster as well, unless another node runs in it."""
+    is_shared = _is_embedded(directories) and cluster_is_alive(running)
+    if not (is_shared and _driver(running).leave(directories, running)):
+        stop_cluster(running)
+
+
+def _refuse_used_ports(directories: Nodes) -> None:
+    for directory in directories:
+        settings = directory.settings()
+        for port in (settings.port, settings.metrics_port):
+            if port and not port_is_free(port):
+                raise PortInUseError(port=port)
 
 
 def _driver(running: RunningCluster) -> ModuleType:
@@ -87,10 +127,11 @@ def _driver(running: RunningCluster) -> ModuleType:
     return driver
 
 
-def _cluster_settings(directory: NodeDirectory) -> ClusterSettings:
-    settings = directory.settings()
+def _cluster_settings(place: Path, directories: Nodes) -> ClusterSettings:
+    """Those of the node whose own cluster it is; an embedded one gets the defaults."""
+    settings = directories[0].settings()
     return ClusterSettings(
-        directory=directory.ray,
+        directory=place,
         num_cpus=settings.num_cpus,
         num_gpus=settings.num_gpus,
         object_store_bytes=settings.object_store_bytes,

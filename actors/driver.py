@@ -1,58 +1,68 @@
-"""This process as the driver of a node's cluster: makes its actors and asks them.
+"""This process as the driver of a cluster: makes the actors of nodes and asks them.
 
 Import it only when Ray's environment is set; ``deploy`` does.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import ray
 from msgspec.structs import replace
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
+from actors import packs
 from actors.cluster import RunningCluster
 from actors.layout import NodeDirectory, NodeStatus
+from actors.pack import Serving
 from actors.remote import RemoteGateway, RemoteRegistry, RemoteState, RemoteStore
-from p2pgrid.errors import NodeError
-from p2pgrid.protocol.messages import Account
+from actors.sockets import port_is_free
+from p2pgrid.errors import NodeError, PortInUseError
 
 NAMESPACE = "p2pgrid"
 START_S = 60.0
-OWNER_NAME = "owner"
+STOP_S = 10.0
+SERVICES = ("gateway", "state", "store", "registry")
+
+Nodes = Sequence[NodeDirectory]
 
 
-def start_actors(directory: NodeDirectory, running: RunningCluster) -> NodeStatus:
-    """Makes the actors that do not run yet, and returns when the gateway answers.
-
-    Raises:
-        NodeError: it did not.
-    """
-    channel = running.temp_dir / "store.sock"
-    settings = directory.settings()
-    with _connected(running.address):
-        state = _named(RemoteState, "state").remote(directory.database)
-        store = registry = None
-        if settings.kind == "domain":
-            store = _named(RemoteStore, "store").remote(
-                directory.objects, channel, settings.log_level
-            )
-            _enrol_owner(directory, state)
-        else:
-            registry = _named(RemoteRegistry, "registry").remote(directory.path / "registry.db")
-        gateway = _named(RemoteGateway, "gateway")
-        place = str(directory.path)
-        return _ask(directory, gateway.remote(place, state, store, channel, registry))
-
-
-def ask_gateway(directory: NodeDirectory, running: RunningCluster) -> NodeStatus:
-    """The status of a running node.
+def start(directories: Nodes, running: RunningCluster) -> tuple[NodeStatus, ...]:
+    """Makes the actors that do not run yet, and returns when all nodes answer.
 
     Raises:
-        NodeError: its gateway does not answer.
+        PortInUseError: another process listens on a node's port.
+        NodeError: a node did not answer.
     """
     with _connected(running.address):
-        return _ask(directory, ray.get_actor("gateway"))
+        packs.start(_packed(directories), running.temp_dir)
+        gateways = [
+            _start_actors(directory, running.temp_dir) for directory in _with_actors(directories)
+        ]
+        ray.wait(gateways, num_returns=len(gateways), timeout=START_S)
+        return _statuses(directories)
+
+
+def status(directories: Nodes, running: RunningCluster) -> tuple[NodeStatus, ...]:
+    """The status of nodes whose cluster runs.
+
+    Raises:
+        NodeError: a gateway does not answer.
+    """
+    with _connected(running.address):
+        return _statuses(directories)
+
+
+def leave(directories: Nodes, running: RunningCluster) -> bool:
+    """Ends nodes, unless no other is in the cluster: then it does nothing and returns False."""
+    with _connected(running.address):
+        if _all_nodes() <= {_key(directory) for directory in directories}:
+            return False
+        packs.stop(_packed(directories))
+        for directory in _with_actors(directories):
+            _stop_actors(directory)
+        return True
 
 
 @contextmanager
@@ -64,24 +74,99 @@ def _connected(address: str) -> Iterator[None]:
         ray.shutdown()
 
 
-def _named(actor: Any, name: str) -> Any:
+def _packed(directories: Nodes) -> list[Path]:
+    return [it.path for it in directories if it.settings().isolation == "packed"]
+
+
+def _with_actors(directories: Nodes) -> list[NodeDirectory]:
+    return [it for it in directories if it.settings().isolation != "packed"]
+
+
+def _name(service: str, directory: NodeDirectory) -> str:
+    return f"{service} of {directory.peer_id()}"
+
+
+def _all_nodes() -> set[str]:
+    gateways = {name for name in ray.util.list_named_actors() if name.startswith("gateway of ")}
+    return gateways | {str(path) for path in packs.serving()}
+
+
+def _key(directory: NodeDirectory) -> str:
+    """The node in ``_all_nodes``."""
+    if directory.settings().isolation == "packed":
+        return str(directory.path)
+    return _name("gateway", directory)
+
+
+def _start_actors(directory: NodeDirectory, sockets: Path) -> Any:
+    """The status of the gateway, to come."""
+    if _find("gateway", directory) is None and not port_is_free(directory.settings().port):
+        raise PortInUseError(port=directory.settings().port)
+    channel, level = sockets / f"{directory.peer_id()}.sock", directory.settings().log_level
+    state = _make(RemoteState, "state", directory).remote(directory.database)
+    store = registry = None
+    if directory.settings().kind == "domain":
+        store = _make(RemoteStore, "store", directory).remote(directory.objects, channel, level)
+        ray.get(state.enrol_owner.remote(directory.owner_key()), timeout=START_S)
+    else:
+        registry = _make(RemoteRegistry, "registry", directory).remote(directory.registry)
+    gateway = _make(RemoteGateway, "gateway", directory)
+    return gateway.remote(str(directory.path), state, store, channel, registry).status.remote()
+
+
+def _stop_actors(directory: NodeDirectory) -> None:
+    gateway = _find("gateway", directory)
+    if gateway is not None:
+        with suppress(RayActorError, RayTaskError, GetTimeoutError):  # then the kill has to do
+            ray.get(gateway.stop.remote(), timeout=STOP_S)
+    for service in SERVICES:
+        actor = _find(service, directory)
+        if actor is not None:
+            ray.kill(actor)
+
+
+def _make(actor: Any, service: str, directory: NodeDirectory) -> Any:
     """Makes the actor of this name, or finds it when it runs already."""
-    return actor.options(name=name, get_if_exists=True)
+    return actor.options(name=_name(service, directory), get_if_exists=True)
 
 
-def _enrol_owner(directory: NodeDirectory, state: Any) -> None:
-    key = directory.owner_key()
-    if key is not None and not ray.get(state.accounts.remote(), timeout=START_S):
-        owner = Account(name=OWNER_NAME, public_key=key, role="owner")
-        ray.get(state.enrol.remote(owner), timeout=START_S)
-
-
-def _ask(directory: NodeDirectory, gateway: Any) -> NodeStatus:
-    status = directory.status()
+def _find(service: str, directory: NodeDirectory) -> Any | None:
     try:
-        addresses, pid, metrics = ray.get(gateway.status.remote(), timeout=START_S)
+        return ray.get_actor(_name(service, directory))
+    except ValueError:  # there is none
+        return None
+
+
+def _statuses(directories: Nodes) -> tuple[NodeStatus, ...]:
+    packed = packs.serving() if _packed(directories) else {}
+    return tuple(
+        _told(directory, packed.get(directory.path))
+        if directory.settings().isolation == "packed"
+        else _told(directory, _ask(directory))
+        for directory in directories
+    )
+
+
+def _told(directory: NodeDirectory, serving: Serving | None) -> NodeStatus:
+    status = directory.status()
+    if serving is None:
+        return status
+    return replace(
+        status,
+        running=True,
+        addresses=serving.addresses,
+        gateway_pid=serving.pid,
+        metrics=serving.metrics,
+    )
+
+
+def _ask(directory: NodeDirectory) -> Serving | None:
+    gateway, name = _find("gateway", directory), directory.settings().name
+    if gateway is None:
+        return None
+    try:
+        return Serving(*ray.get(gateway.status.remote(), timeout=START_S))
     except (RayActorError, RayTaskError) as error:
-        raise NodeError(f"the gateway of {status.name} did not start: {error}") from error
+        raise NodeError(f"the gateway of {name} did not start: {error}") from error
     except GetTimeoutError as error:
-        raise NodeError(f"no gateway of {status.name} answered in {START_S:g} s") from error
-    return replace(status, running=True, addresses=addresses, gateway_pid=pid, metrics=metrics)
+        raise NodeError(f"no gateway of {name} answered in {START_S:g} s") from error

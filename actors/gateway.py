@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from actors.logs import current_request
+from actors.loop import end_tasks
 from actors.meter import Load, Meter
 from p2pgrid.errors import (
     AuthenticationError,
@@ -127,6 +128,10 @@ class Gateway:
     def on_over(self, link: Link) -> None:
         """Takes the end of a link, in the network thread."""
         self._loop.call_soon_threadsafe(self._forget, link)
+
+    async def close(self) -> None:
+        """Ends what is under way; to be called when all links are over."""
+        await end_tasks(self._tasks)
 
     def _start(self, inbound: Inbound) -> None:
         if inbound.link.is_open:

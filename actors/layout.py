@@ -1,7 +1,8 @@
 """The files of a node's directory, which only its owner may enter.
 
 ``node.json`` settings; ``identity`` the node's key; ``owner.pub`` the public key of the first
-owner; ``node.db`` state; ``objects/`` tensors; ``ray/`` the cluster and its logs.
+owner; ``node.db`` state; ``registry.db`` a network's index; ``objects/`` tensors; ``ray/`` the
+cluster and its logs, when the node has one of its own.
 """
 
 import os
@@ -24,6 +25,10 @@ from p2pgrid.protocol.malformed import MALFORMED
 Kind = Literal["domain", "network"]
 SEED_BYTES = 32
 OWNER_KEY = re.compile("[0-9a-f]{64}")
+Isolation = Literal["cluster", "actors", "packed"]
+"""``cluster``: in a Ray cluster of its own. In one that it shares with others, ``actors``: as
+processes of its own; ``packed``: in a process of many. Only ``cluster`` is a trust boundary."""
+OF_A_CLUSTER = ("num_cpus", "num_gpus", "resources", "object_store_bytes")
 EVERYWHERE = "0.0.0.0"  # noqa: S104 refused unless the operator says what to announce
 
 
@@ -48,6 +53,9 @@ class NodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """On loopback; 0 takes a free one."""
     log_level: Level = "info"
     """``debug`` has a line for every request."""
+    isolation: Isolation = "cluster"
+    embedded: str = ""
+    """The directory of the Ray cluster that it shares with others, unless it has its own."""
 
     @property
     def listen(self) -> str:
@@ -68,7 +76,19 @@ def settings_from(fields: Mapping[str, object]) -> NodeSettings:
         raise SchemaError(field="settings of a node", problem=str(error)) from error
     if settings.host == EVERYWHERE and not settings.announce:
         raise SchemaError(field="announce", problem=f"is needed with host {EVERYWHERE}")
+    _check_isolation(settings)
     return settings
+
+
+def _check_isolation(settings: NodeSettings) -> None:
+    own_cluster = settings.isolation == "cluster"
+    if own_cluster != (settings.embedded == ""):
+        problem = f"does not go with isolation {settings.isolation}"
+        raise SchemaError(field="embedded", problem=problem)
+    plain = NodeSettings(name=settings.name, kind=settings.kind, port=settings.port)
+    for field in OF_A_CLUSTER:
+        if not own_cluster and getattr(settings, field) != getattr(plain, field):
+            raise SchemaError(field=field, problem="is for nodes with isolation cluster")
 
 
 class NodeStatus(Struct, frozen=True):
@@ -78,6 +98,7 @@ class NodeStatus(Struct, frozen=True):
     kind: Kind
     peer_id: str
     directory: str
+    isolation: Isolation
     running: bool = False
     addresses: tuple[str, ...] = ()
     gateway_pid: int = 0
@@ -94,6 +115,7 @@ class NodeDirectory:
         self.identity_file = self.path / "identity"
         self.database = self.path / "node.db"
         self.objects = self.path / "objects"
+        self.registry = self.path / "registry.db"
         self.ray = self.path / "ray"
         self.owner_file = self.path / "owner.pub"
 
@@ -105,7 +127,7 @@ class NodeDirectory:
         """
         if self.settings_file.exists():
             raise DuplicateError(what="node in", name=str(self.path))
-        for folder in (self.path, self.objects, self.ray):
+        for folder in (self.path, self.objects):
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o700)
         write_private(self.identity_file, secrets.token_bytes(32))
@@ -125,17 +147,26 @@ class NodeDirectory:
         except MALFORMED as error:
             raise NodeError(f"{self.settings_file} is damaged ({error}); mend it") from error
 
+    def cluster(self) -> Path:
+        """The directory of the Ray cluster in which the node runs."""
+        embedded = self.settings().embedded
+        return Path(embedded) if embedded else self.ray
+
     def change(self, fields: Mapping[str, object]) -> None:
         """Gives some settings other values; a running node has them from its next start on.
 
         Raises:
-            NodeError: another name or kind: what is meant is another node.
+            NodeError: another name, kind or isolation: what is meant is another node.
             NodeNotFoundError, SchemaError: see ``settings`` and ``settings_from``.
         """
         old = self.settings()
+        if fields.get("isolation", old.isolation) != old.isolation:
+            raise NodeError(f"{old.name} was made with isolation {old.isolation}; make another")
         new = settings_from({**structs.asdict(old), **fields})
         if (new.name, new.kind) != (old.name, old.kind):
             raise NodeError(f"in {self.path} lives the {old.kind} {old.name!r}; choose another")
+        if new.embedded != old.embedded:
+            raise NodeError(f"{old.name} was made in the cluster {old.embedded}; make another")
         self._write(new)
 
     def join(self, network: str) -> None:
@@ -151,6 +182,7 @@ class NodeDirectory:
             kind=settings.kind,
             peer_id=self.peer_id(),
             directory=str(self.path),
+            isolation=settings.isolation,
         )
 
     def _write(self, settings: NodeSettings) -> None:

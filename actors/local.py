@@ -1,9 +1,14 @@
 """The services behind their ports in the same process: no Ray, the same order, the same errors.
 
-For tests and for nodes that share a process; a call blocks the loop while it works.
+For tests and for the nodes of a pack. A call blocks the loop while it works, unless the port is
+given a worker: one thread, which carries out calls in the order in which they were made.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from functools import partial
+from typing import ParamSpec, TypeVar
 
 from actors.ports import AuditEvent, DatasetEntry, Executed
 from actors.registry import Registry
@@ -14,73 +19,97 @@ from p2pgrid.protocol.arrays import Array
 from p2pgrid.protocol.codec import Buffer
 from p2pgrid.protocol.messages import Account
 
+Result = TypeVar("Result")
+Arguments = ParamSpec("Arguments")
 
-class LocalState:
+
+class _Port:
+    """Calls on the loop, or on the worker."""
+
+    def __init__(self, worker: Executor | None) -> None:
+        self._worker = worker
+
+    async def _call(
+        self,
+        method: Callable[Arguments, Result],
+        *args: Arguments.args,
+        **named: Arguments.kwargs,
+    ) -> Result:
+        if self._worker is None:
+            return method(*args, **named)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._worker, partial(method, *args, **named))
+
+
+class LocalState(_Port):
     """``StatePort`` over a ``State`` of this process."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, worker: Executor | None = None) -> None:
+        super().__init__(worker)
         self.state = state
 
     async def accounts(self) -> tuple[Account, ...]:
         """See ``StatePort``."""
-        return self.state.accounts()
+        return await self._call(self.state.accounts)
 
     async def enrol(self, account: Account) -> None:
         """See ``StatePort``."""
-        self.state.enrol(account)
+        await self._call(self.state.enrol, account)
 
     async def datasets(self) -> tuple[DatasetEntry, ...]:
         """See ``StatePort``."""
-        return self.state.datasets()
+        return await self._call(self.state.datasets)
 
     async def add_dataset(self, entry: DatasetEntry) -> None:
         """See ``StatePort``."""
-        self.state.add_dataset(entry)
+        await self._call(self.state.add_dataset, entry)
 
     async def audit(self, event: AuditEvent) -> None:
         """See ``StatePort``."""
-        self.state.audit(event)
+        await self._call(self.state.audit, event)
 
     async def next_sequence(self, *, now: int) -> int:
         """See ``StatePort``."""
-        return self.state.next_sequence(now=now)
+        return await self._call(self.state.next_sequence, now=now)
 
 
-class LocalStore:
-    """``StorePort`` over a ``Store`` of this process, which never waits and never restarts."""
+class LocalStore(_Port):
+    """``StorePort`` over a ``Store`` of this process, which never restarts."""
 
     waiting = restarts = 0
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, worker: Executor | None = None) -> None:
+        super().__init__(worker)
         self.store = store
 
     async def put(self, tensors: Sequence[tuple[ObjectId, Array]]) -> None:
         """See ``StorePort``."""
-        self.store.put(tensors)
+        await self._call(self.store.put, tensors)
 
     async def execute(self, operations: bytes, buffers: Sequence[Buffer]) -> Executed:
         """See ``StorePort``."""
-        return self.store.execute(operations, buffers)
+        return await self._call(self.store.execute, operations, buffers)
 
     async def get(self, object_id: ObjectId) -> Array:
         """See ``StorePort``."""
-        return self.store.get(object_id)
+        return await self._call(self.store.get, object_id)
 
     async def drop(self, prefix: bytes) -> None:
         """See ``StorePort``."""
-        self.store.drop(prefix)
+        await self._call(self.store.drop, prefix)
 
 
-class LocalRegistry:
+class LocalRegistry(_Port):
     """``RegistryPort`` over a ``Registry`` of this process."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, worker: Executor | None = None) -> None:
+        super().__init__(worker)
         self.registry = registry
 
     async def join(self, peer: str, node: bytes, datasets: Sequence[bytes]) -> None:
         """See ``RegistryPort``."""
-        self.registry.join(peer, node, datasets)
+        await self._call(self.registry.join, peer, node, datasets)
 
     async def search(self, tags: Sequence[str]) -> tuple[bytes, ...]:
         """See ``RegistryPort``."""
-        return self.registry.search(tags)
+        return await self._call(self.registry.search, tags)

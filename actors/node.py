@@ -4,14 +4,14 @@ This is what runs inside the gateway actor; with other ports it runs without Ray
 """
 
 import asyncio
-import threading
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from actors.announcer import Announcer
 from actors.domain import Domain
 from actors.gateway import Gateway, Service
 from actors.layout import NodeSettings
+from actors.loop import LoopThread, end_tasks
 from actors.metrics import MetricsServer, NodeCollector
 from actors.network import Network
 from actors.ports import RegistryPort, StatePort, StorePort
@@ -20,8 +20,6 @@ from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing
 from p2pgrid.ids import PeerId
 from p2pgrid.net.link import Inbound, Link
 from p2pgrid.net.peer import Peer, libp2p_peer
-
-Result = TypeVar("Result")
 
 
 class MakePeer(Protocol):
@@ -42,7 +40,11 @@ class MakePeer(Protocol):
 
 
 class Node:
-    """A running node; ``stop`` ends it. State and values live behind the ports."""
+    """A running node; ``stop`` ends it. State and values live behind the ports.
+
+    Nodes of one process may share a ``loop``, which a node stops only if it made it itself, and
+    ``announcing``: how many of them may tell the DHT at once.
+    """
 
     def __init__(
         self,
@@ -55,12 +57,13 @@ class Node:
         limits: Limits = DEFAULT_LIMITS,
         timing: Timing = DEFAULT_TIMING,
         make_peer: MakePeer = libp2p_peer,
+        loop: LoopThread | None = None,
+        announcing: asyncio.Semaphore | None = None,
     ) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(
-            target=self._loop.run_forever, name="p2pgrid-gateway", daemon=True
-        )
-        self._thread.start()
+        self._owns_loop = loop is None
+        self._loop = loop or LoopThread()
+        self._announcing: asyncio.Task[None] | None = None
+        self._turns = announcing or asyncio.Semaphore()
         self._settings, self._state = settings, state
         self._peer = make_peer(
             seed,
@@ -78,7 +81,7 @@ class Node:
             addresses=lambda: self._peer.addresses,
         )
         self._service = self._make_service(store, registry, limits, timing)
-        self._gateway = Gateway(self._service, peer_id=self._book.peer_id, loop=self._loop)
+        self._gateway = Gateway(self._service, peer_id=self._book.peer_id, loop=self._loop.loop)
         collector = NodeCollector(
             self._gateway.meter,
             load=self._service.held,
@@ -108,21 +111,22 @@ class Node:
         Raises:
             PortInUseError: another process listens on the node's port, or that of its metrics.
         """
-        self._run(self._metrics.start(self._settings.metrics_port))
+        self._loop.run(self._metrics.start(self._settings.metrics_port))
         if isinstance(self._service, Domain):
-            self._run(self._service.load())
+            self._loop.run(self._service.load())
         self._peer.start()
-        self._run(self._announcer.renew())
-        asyncio.run_coroutine_threadsafe(self._announcer.run(), self._loop)
+        self._loop.run(self._announcer.renew())
+        self._announcing = self._loop.spawn(self._announcer.run())
 
     def stop(self) -> None:
         """Ends all links and frees the port."""
         self._peer.stop()
-        self._run(self._metrics.stop())
-        self._run(_end_other_tasks())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self._loop.run(self._metrics.stop())
+        if self._announcing is not None:
+            self._loop.run(end_tasks((self._announcing,)))
+        self._loop.run(self._gateway.close())
+        if self._owns_loop:
+            self._loop.stop()
 
     def _on_request(self, inbound: Inbound) -> None:
         self._gateway.on_request(inbound)
@@ -143,6 +147,7 @@ class Node:
             networks=self._settings.networks,
             bootstrap=self._settings.bootstrap,
             next_sequence=lambda now: self._state.next_sequence(now=now),
+            turns=self._turns,
         )
         if registry is not None:
             return Network(registry=registry, book=self._book)
@@ -156,13 +161,3 @@ class Node:
             limits=limits,
             timing=timing,
         )
-
-    def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
-
-
-async def _end_other_tasks() -> None:
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)

@@ -1,9 +1,9 @@
 """The services as Ray actors, and the actors' handles as ports.
 
-Only this module and ``deploy`` know Ray. Every actor is detached and restarts: ``State`` and
-``Store`` reload what they acknowledged from disk, the gateway reloads its policy from ``State``.
-A call to ``State`` is repeated after a crash, because it is idempotent; one to ``Store`` is not:
-results that lived in its memory are gone.
+Only this module, ``packs`` and ``driver`` know Ray. Every actor is detached and restarts:
+``State`` and ``Store`` reload what they acknowledged from disk, the gateway reloads its policy from
+``State``, a pack its nodes from their directories. A call to ``State`` is repeated after a crash,
+because it is idempotent; one to ``Store`` is not: results that lived in its memory are gone.
 """
 
 import os
@@ -18,6 +18,7 @@ from actors.channel import ChannelStore, StoreServer
 from actors.layout import NodeDirectory
 from actors.logs import Level, log_to_stderr
 from actors.node import Node
+from actors.pack import Pack
 from actors.ports import AuditEvent, DatasetEntry
 from actors.registry import Registry
 from actors.state import State
@@ -121,6 +122,19 @@ class RemoteGateway:
     def status(self) -> tuple[tuple[str, ...], int, str]:
         """Where the node listens, the id of this process, where its metrics are."""
         return self._node.addresses, os.getpid(), self._node.metrics
+
+    def stop(self) -> None:
+        """Ends all links and frees the port; the process is of no use afterwards."""
+        self._node.stop()
+
+
+@ray.remote(max_task_retries=-1, **FOREVER)
+class RemotePack(Pack):
+    """A process of many nodes; it has its record's nodes from the end of ``__init__`` on."""
+
+    def __init__(self, record: Path) -> None:
+        log_to_stderr()
+        super().__init__(record)
 
 
 def _store_port(store: Any, channel: Path, *, name: str) -> ChannelStore:

@@ -12,6 +12,7 @@ from actors.journal import Journal
 from actors.ports import AuditEvent, DatasetEntry
 from p2pgrid.protocol.messages import Account
 
+OWNER = "owner"
 SCHEMA = (
     accounts.SCHEMA
     + catalog.SCHEMA
@@ -46,6 +47,11 @@ class State:
     def enrol(self, account: Account) -> None:
         """Adds an account; see ``Accounts.enrol``."""
         self._accounts.enrol(account)
+
+    def enrol_owner(self, public_key: bytes | None) -> None:
+        """Adds the first owner, when one was named and nobody has an account yet."""
+        if public_key is not None and not self._accounts.all():
+            self._accounts.enrol(Account(name=OWNER, public_key=public_key, role="owner"))
 
     def datasets(self) -> tuple[DatasetEntry, ...]:
         """All datasets."""

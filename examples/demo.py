@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import psutil
@@ -62,9 +63,9 @@ class Demo:
         self.sessions: list[Session] = []
         self.peak_mib = 0.0
 
-    def launch(self, name: str, kind: str, **settings: object) -> Node:
+    def launch(self, name: str, kind: Literal["domain", "network"], **settings: Any) -> Node:
         """Makes and starts a node, and remembers its Unix session."""
-        node = launch(name, kind, client=self.operator, **settings)  # type: ignore[arg-type]
+        node: Node = launch(name, kind, client=self.operator, **settings)
         self.remember(node)
         return node
 

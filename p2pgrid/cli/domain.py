@@ -32,6 +32,7 @@ def init(
     announce: nodes.AnnounceOption = None,
     network: nodes.NetworksOption = None,
     bootstrap: nodes.BootstrapOption = None,
+    isolation: nodes.IsolationOption = None,
     num_cpus: nodes.CpusOption = None,
     num_gpus: nodes.GpusOption = None,
     resources: nodes.ResourcesOption = None,
@@ -64,6 +65,7 @@ def init(
         resources=resources,
         metrics_port=metrics_port,
         log_level=log_level,
+        isolation=isolation,
     )
     nodes.make("domain", name, directory, settings=settings, output=output, owner_key=owner_key)
 

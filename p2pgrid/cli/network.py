@@ -22,6 +22,7 @@ def init(
     bootstrap: nodes.BootstrapOption = None,
     metrics_port: nodes.MetricsPortOption = None,
     log_level: nodes.LogLevelOption = None,
+    isolation: nodes.IsolationOption = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
     """Make a network; it does not run yet.
@@ -36,6 +37,7 @@ def init(
         bootstrap=bootstrap,
         metrics_port=metrics_port,
         log_level=log_level,
+        isolation=isolation,
     )
     nodes.make("network", name, directory, settings=settings, output=output)
 

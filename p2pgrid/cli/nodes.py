@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,7 +12,7 @@ import typer
 
 from p2pgrid.cli.output import Format, FormatOption, show_record
 from p2pgrid.cli.wallet import open_wallet
-from p2pgrid.client import launch
+from p2pgrid.client import launch, node_commands
 from p2pgrid.config import default_home
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -41,6 +42,14 @@ def check_resources(text: str | None) -> str | None:
     except msgspec.DecodeError as error:
         raise typer.BadParameter(f'{error}; expected JSON such as {{"scanner": 1}}') from error
     return text
+
+
+class Isolation(StrEnum):
+    """How a node is kept from the others on this machine; see ``p2pgrid.launch``."""
+
+    CLUSTER = "cluster"
+    ACTORS = "actors"
+    PACKED = "packed"
 
 
 NewName = Annotated[str, typer.Argument(callback=check_name, help="The node's name.")]
@@ -90,6 +99,15 @@ LogLevelOption = Annotated[
 ]
 
 
+IsolationOption = Annotated[
+    Isolation | None,
+    typer.Option(
+        help="A Ray cluster of its own, or actors or a part of a process in one that nodes share: "
+        "for trials, because they can reach one another's data. [default: cluster]"
+    ),
+]
+
+
 def place(name: str | None, directory: Path | None) -> Path:
     """The directory of a node, from its name or its path."""
     if directory is not None:
@@ -102,6 +120,8 @@ def place(name: str | None, directory: Path | None) -> Path:
 def given(**settings: object) -> dict[str, Any]:
     """The settings that were on the command line."""
     chosen: dict[str, Any] = {key: value for key, value in settings.items() if value is not None}
+    if "isolation" in chosen:
+        chosen |= launch.isolated(chosen["isolation"].value, default_home())
     if "resources" in chosen:
         chosen["resources"] = msgspec.json.decode(chosen["resources"])
     return chosen
@@ -121,37 +141,36 @@ def make(
     is_new = not launch.is_made(where)
     if not is_new:
         launch.change_settings(where, name=name, kind=kind, settings=settings)
-    launch.make_node(
-        where,
-        name=name,
+    launch.make_nodes(
+        {name: where},
         kind=kind,
         wallet=open_wallet(),
         settings=settings,
         owner_key=owner_key,
     )
     note = _made(kind, owner_key) if is_new else KEPT
-    show_record(launch.run_actors("show", where), output=output, note=note)
+    show_record(node_commands.on_node("show", where), output=output, note=note)
 
 
 def start(
     name: KnownName = None, directory: DirectoryOption = None, output: FormatOption = Format.TABLE
 ) -> None:
     """Start a node and wait until it answers; one that runs is left as it is."""
-    show_record(launch.run_actors("start", place(name, directory)), output=output)
+    show_record(node_commands.on_node("start", place(name, directory)), output=output)
 
 
 def stop(
     name: KnownName = None, directory: DirectoryOption = None, output: FormatOption = Format.TABLE
 ) -> None:
     """End all processes of a node; its data stays. Twice does no harm."""
-    show_record(launch.run_actors("stop", place(name, directory)), output=output)
+    show_record(node_commands.on_node("stop", place(name, directory)), output=output)
 
 
 def status(
     name: KnownName = None, directory: DirectoryOption = None, output: FormatOption = Format.TABLE
 ) -> None:
     """Show a node: who it is, whether it runs, and the addresses to give to others."""
-    show_record(launch.run_actors("status", place(name, directory)), output=output)
+    show_record(node_commands.on_node("status", place(name, directory)), output=output)
 
 
 def add_steps(app: typer.Typer) -> None:

@@ -1,23 +1,19 @@
 """Nodes on this machine: make, start, stop.
 
-A node is a Ray cluster of its own, and a program can be the driver of one Ray cluster only; so
-every step runs as a short-lived process (``python -m actors``) that leaves the node behind.
 What loads libp2p is imported where it is needed, so that the command line is quick.
 """
 
-import importlib.util
-import subprocess
-import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import msgspec
 from typing_extensions import override
 
-from p2pgrid.client.ports import free_port
+from p2pgrid.client import node_commands
+from p2pgrid.client.ports import free_ports
 from p2pgrid.client.wallet import Wallet
-from p2pgrid.errors import MissingExtraError, NodeError, P2PGridError
+from p2pgrid.errors import NodeError, SchemaError
 from p2pgrid.ids import PeerId
 
 if TYPE_CHECKING:
@@ -26,8 +22,8 @@ if TYPE_CHECKING:
     from p2pgrid.client.network import NetworkClient
 
 Kind = Literal["domain", "network"]
+Isolation = Literal["cluster", "actors", "packed"]
 OWNER = "owner"
-COMMAND_S = 180.0
 
 
 class Node:
@@ -36,10 +32,12 @@ class Node:
     def __init__(self, status: Mapping[str, Any], client: "Client") -> None:
         self.name = str(status["name"])
         self.kind: Kind = status["kind"]
+        self.isolation: Isolation = status["isolation"]
         self.peer_id = PeerId(status["peer_id"])
         self.directory = Path(status["directory"])
         self.addresses: tuple[str, ...] = tuple(status["addresses"])
         self.gateway_pid = int(status["gateway_pid"])
+        """The process with the node's network port; packed nodes share one."""
         self.metrics = str(status["metrics"])
         self._client = client
 
@@ -56,7 +54,7 @@ class Node:
         return client.login(OWNER) if isinstance(client, DomainClient) else client
 
     def stop(self) -> None:
-        """Ends the node's processes; its data stays."""
+        """Ends the node's processes, or its part of a shared one; its data stays."""
         stop(self.directory)
 
     @override
@@ -64,60 +62,125 @@ class Node:
         return f"<Node {self.kind} {self.name} {self.peer_id}>"
 
 
+@overload
 def launch(
     name: str,
     kind: Kind = "domain",
     *,
+    isolation: Isolation = "cluster",
     directory: Path | None = None,
     client: "Client | None" = None,
     **settings: Any,
-) -> Node:
-    """Starts a node on this machine, making it first when it does not exist.
+) -> Node: ...
+
+
+@overload
+def launch(
+    name: Sequence[str],
+    kind: Kind = "domain",
+    *,
+    isolation: Isolation = "cluster",
+    directory: None = None,
+    client: "Client | None" = None,
+    **settings: Any,
+) -> list[Node]: ...
+
+
+def launch(
+    name: str | Sequence[str],
+    kind: Kind = "domain",
+    *,
+    isolation: Isolation = "cluster",
+    directory: Path | None = None,
+    client: "Client | None" = None,
+    **settings: Any,
+) -> Node | list[Node]:
+    """Starts a node on this machine, making it first when it does not exist; or many at once.
+
+    ``isolation`` says how a node is kept from the others on this machine:
+
+    - ``cluster``: it has a Ray cluster of its own. The only one that is a trust boundary, and the
+      one for production.
+    - ``actors``: its actors are processes of their own in one embedded Ray cluster, in which every
+      node may reach every other. For an owner's own trials and tests.
+    - ``packed``: many nodes are in one process of that cluster; each is a peer of its own on the
+      network, but they share all memory. For trials with a hundred nodes.
 
     Args:
-        name: of the node; also of its directory under ``$P2PGRID_HOME/nodes`` by default.
+        name: of the node; also of its directory under ``$P2PGRID_HOME/nodes`` by default. With
+            several names the answer is a list, and nodes that share a cluster start together.
         kind: ``domain`` or ``network``.
-        directory: where the node keeps everything.
-        client: whose wallet gets the owner's key; default: the one of this program.
+        isolation: what the node is made with and keeps.
+        directory: where the node keeps everything; for a single name.
+        client: whose wallet gets the owner's key; default: the one of this program. The embedded
+            cluster is in ``embedded`` in its home.
         settings: fields of the node's settings, used when it is made: ``host``, ``port``,
-            ``networks`` and ``bootstrap`` (multiaddrs), ``num_cpus``, ``num_gpus``,
-            ``resources``, ``object_store_bytes``.
+            ``networks`` and ``bootstrap`` (multiaddrs); with isolation ``cluster`` also
+            ``num_cpus``, ``num_gpus``, ``resources``, ``object_store_bytes``.
 
     Raises:
         MissingExtraError: the ``node`` extra is not installed.
-        PortInUseError, InsecureListenerError, NodeError: it did not start.
+        PortInUseError, InsecureListenerError: it did not start.
+        NodeError: it did not start, or was made with another isolation.
+        SchemaError: a setting does not exist, or does not go with the isolation.
     """
     client = client or _default_client()
-    place = directory or client.home / "nodes" / name
-    make_node(place, name=name, kind=kind, wallet=client.wallet, settings=settings)
-    return start(place, client=client)
+    names = (name,) if isinstance(name, str) else tuple(name)
+    places = {each: client.home / "nodes" / each for each in names}
+    if directory is not None:
+        if not isinstance(name, str):
+            raise SchemaError(field="directory", problem="is for a single name")
+        places = {name: directory}
+    chosen = {**settings, **isolated(isolation, client.home)}
+    make_nodes(places, kind=kind, wallet=client.wallet, settings=chosen)
+    if isolation == "cluster":
+        nodes = [start(place, client=client) for place in places.values()]
+    else:
+        nodes = start(tuple(places.values()), client=client)
+    return nodes[0] if isinstance(name, str) else nodes
 
 
-def make_node(
-    directory: Path,
+def isolated(isolation: Isolation, home: Path) -> dict[str, str]:
+    """The settings of a node with this isolation; ``home`` holds the embedded cluster."""
+    if isolation == "cluster":
+        return {"isolation": isolation}
+    return {"isolation": isolation, "embedded": str((home / "embedded").absolute())}
+
+
+def make_nodes(
+    places: Mapping[str, Path],
     *,
-    name: str,
     kind: Kind,
     wallet: Wallet,
     settings: Mapping[str, Any],
     owner_key: str | None = None,
 ) -> None:
-    """Makes a node's directory and identity, and names its owner; what exists is left as it is.
+    """Makes nodes' directories and identities, and names their owners; leaves what exists.
 
-    Without an ``owner_key`` the owner's key is made in the wallet; an empty one leaves
-    the domain without an owner, until the next call names one.
+    Args:
+        places: directories by name.
+        kind: of all of them.
+        settings: of all of them; each gets a free port if none is given.
+        wallet: where an owner's key is made for each domain without an ``owner_key``.
+        owner_key: of the owner of all; an empty one leaves the domains without an owner, until
+            the next call names one.
 
     Raises:
         AddressError: an address of a network or peer cannot be read.
+        NodeError: one exists, with another isolation.
         SchemaError: a setting does not exist, or its value has the wrong type.
     """
-    if not is_made(directory):
+    new = {name: place for name, place in places.items() if not is_made(place)}
+    _check_isolation([place for place in places.values() if place not in new.values()], settings)
+    if new:
         _check_addresses(settings)
-        chosen = {"name": name, "kind": kind, "port": free_port(), **settings}
-        run_actors("init", directory, msgspec.json.encode(chosen).decode())
-    if kind == "domain" and owner_key != "" and not (directory / "owner.pub").exists():
-        peer_id = PeerId(run_actors("show", directory)["peer_id"])
-        run_actors("own", directory, owner_key or _new_owner(wallet, peer_id, name))
+        made = [
+            (place, _encoded({"name": name, "kind": kind, "port": port, **settings}))
+            for (name, place), port in zip(new.items(), free_ports(len(new)), strict=True)
+        ]
+        node_commands.on_nodes("init", made)
+    if kind == "domain" and owner_key != "":
+        _name_owners(places.values(), wallet, owner_key)
 
 
 def is_made(directory: Path) -> bool:
@@ -125,16 +188,40 @@ def is_made(directory: Path) -> bool:
     return (directory / "node.json").exists()
 
 
+def _check_isolation(existing: Sequence[Path], settings: Mapping[str, Any]) -> None:
+    """An owner who asks for a cluster must not get something weaker that was made before."""
+    if not existing or "isolation" not in settings:
+        return
+    for status in node_commands.on_nodes("show", [(place,) for place in existing]):
+        if status["isolation"] != settings["isolation"]:
+            raise NodeError(
+                f"{status['name']} was made with isolation {status['isolation']}, not "
+                f"{settings['isolation']}; say so, or choose another name"
+            )
+
+
+def _name_owners(places: Iterable[Path], wallet: Wallet, owner_key: str | None) -> None:
+    unowned = [(place,) for place in places if not (place / "owner.pub").exists()]
+    if unowned:
+        found = node_commands.on_nodes("show", unowned)
+        owned = [
+            (it["directory"], owner_key or _new_owner(wallet, PeerId(it["peer_id"]), it["name"]))
+            for it in found
+        ]
+        node_commands.on_nodes("own", owned)
+
+
 def change_settings(directory: Path, *, name: str, kind: Kind, settings: Mapping[str, Any]) -> None:
     """Gives settings of an existing node other values, from its next start on.
 
     Raises:
-        NodeError: the node in this directory has another name or is of the other kind.
-        AddressError, SchemaError: as for ``make_node``.
+        NodeError: the node in this directory has another name or isolation, or is of the other
+            kind.
+        AddressError, SchemaError: as for ``make_nodes``.
     """
     _check_addresses(settings)
     chosen = {"name": name, "kind": kind, **settings}
-    run_actors("set", directory, msgspec.json.encode(chosen).decode())
+    node_commands.on_node("set", directory, _encoded(chosen))
 
 
 def join_network(directory: Path, address: str) -> dict[str, Any]:
@@ -145,7 +232,48 @@ def join_network(directory: Path, address: str) -> dict[str, Any]:
         NodeNotFoundError: no node was made in this directory.
     """
     _check_addresses({"networks": (address,)})
-    return run_actors("join", directory, address)
+    return node_commands.on_node("join", directory, address)
+
+
+@overload
+def start(directory: Path, *, client: "Client | None" = None) -> Node: ...
+
+
+@overload
+def start(directory: Sequence[Path], *, client: "Client | None" = None) -> list[Node]: ...
+
+
+def start(directory: Path | Sequence[Path], *, client: "Client | None" = None) -> Node | list[Node]:
+    """Starts an existing node; one that runs is left as it is. Or many, of one embedded cluster.
+
+    Raises:
+        NodeNotFoundError: no node was made in this directory.
+        PortInUseError, InsecureListenerError, NodeError: it did not start; of many, none did.
+    """
+    client = client or _default_client()
+    found = node_commands.on_nodes("start", _listed(directory))
+    nodes = [Node(status, client) for status in found]
+    return nodes[0] if isinstance(directory, Path) else nodes
+
+
+def stop(directory: Path | Sequence[Path]) -> None:
+    """Ends nodes, and nobody else's processes; their data stays. Twice does no harm.
+
+    Several directories are those of nodes of one embedded cluster, which ends with its last node.
+
+    Raises:
+        NodeNotFoundError: no node was made in this directory.
+        NodeError: several live in different clusters.
+    """
+    node_commands.on_nodes("stop", _listed(directory))
+
+
+def _listed(directory: Path | Sequence[Path]) -> list[tuple[Path]]:
+    return [(directory,)] if isinstance(directory, Path) else [(it,) for it in directory]
+
+
+def _encoded(settings: Mapping[str, Any]) -> str:
+    return msgspec.json.encode(settings).decode()
 
 
 def _check_addresses(settings: Mapping[str, Any]) -> None:
@@ -159,62 +287,7 @@ def _new_owner(wallet: Wallet, peer_id: PeerId, name: str) -> str:
     return wallet.new(peer_id, OWNER, name=name).public_key
 
 
-def start(directory: Path, *, client: "Client | None" = None) -> Node:
-    """Starts an existing node; one that runs is left as it is."""
-    return Node(run_actors("start", directory), client or _default_client())
-
-
 def _default_client() -> "Client":
     from p2pgrid.client.connect import default_client  # noqa: PLC0415
 
     return default_client()
-
-
-def stop(directory: Path) -> None:
-    """Ends a node's processes, and nobody else's; its data stays. Twice does no harm.
-
-    Raises:
-        NodeNotFoundError: no node was made in this directory.
-    """
-    run_actors("stop", directory)
-
-
-def run_actors(command: str, directory: Path, *arguments: str) -> dict[str, Any]:
-    """Runs ``python -m actors`` and reads its answer.
-
-    Raises:
-        P2PGridError: of the class whose code the command reported.
-    """
-    if importlib.util.find_spec("ray") is None:
-        raise MissingExtraError(extra="node", needed_for="running a node")
-    try:
-        done = subprocess.run(  # noqa: S603 our own interpreter and module
-            # -P: a directory "actors" or "ray" where the person stands is not the one we mean.
-            [sys.executable, "-P", "-m", "actors", command, str(directory), *arguments],
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_S,
-        )
-    except subprocess.TimeoutExpired as late:
-        raise NodeError(f"'actors {command}' did not end within {COMMAND_S:g} s") from late
-    lines = done.stdout.splitlines()
-    if not lines:
-        raise NodeError(f"'actors {command}' ended with {done.returncode}: {done.stderr[-2000:]}")
-    answer: dict[str, Any] = msgspec.json.decode(lines[-1])
-    if "error" in answer:
-        raise _error(answer["error"]["code"], answer["error"]["text"])
-    return answer
-
-
-def _error(code: int, text: str) -> P2PGridError:
-    """The error again, with its class and its text."""
-    kinds = [P2PGridError]
-    while kinds:
-        kind = kinds.pop()
-        if kind.code == code:
-            error = kind.__new__(kind)
-            error.args = (text,)
-            return error
-        kinds.extend(kind.__subclasses__())
-    return NodeError(text)

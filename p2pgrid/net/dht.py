@@ -10,6 +10,7 @@ sees who announces it.
 
 import logging
 import math
+import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -352,5 +353,6 @@ def _question(kind: str, key: bytes) -> Message:
 
 async def _every(interval_s: float, work: Callable[[], Awaitable[None]]) -> None:
     while True:
-        await trio.sleep(interval_s)
+        # Peers that started together need not go on in step.
+        await trio.sleep(interval_s * random.uniform(0.75, 1.25))  # noqa: S311
         await work()

@@ -121,9 +121,10 @@ def build_host(seed: bytes, listen: Sequence[str], *, announce: Sequence[str] = 
 
 @asynccontextmanager
 async def running(host: IHost, listen: Sequence[str]) -> AsyncIterator[None]:
-    """Listens while the context is open, and closes every connection at its end.
+    """Listens while the context is open; at its end closes the listeners and every connection.
 
-    Left to itself ``host.run`` cancels its own closing and leaks the sockets.
+    Left to itself ``host.run`` cancels its own closing and leaks the sockets; a listener would
+    even go on to take connections for as long as trio runs.
     """
     try:
         async with host.run(listen_addrs=[Multiaddr(text) for text in listen]):
@@ -132,9 +133,10 @@ async def running(host: IHost, listen: Sequence[str]) -> AsyncIterator[None]:
             finally:
                 with trio.move_on_after(CLOSE_S) as closing:
                     closing.shield = True
+                    network = host.get_network()
                     async with trio.open_nursery() as nursery:
-                        for connection in host.get_network().get_connections():
-                            nursery.start_soon(connection.close)
+                        for it in (*network.listeners.values(), *network.get_connections()):
+                            nursery.start_soon(it.close)
     except ExceptionGroup as group:
         # The nurseries of host.run wrap whatever leaves the context, three deep.
         raise _unwrap(group) from None

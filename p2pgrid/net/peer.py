@@ -237,10 +237,12 @@ def libp2p_peer(
     on_over: Callable[[Link], None] = lambda _: None,
     limits: Limits = DEFAULT_LIMITS,
     timing: Timing = DEFAULT_TIMING,
+    portal: Portal | None = None,
 ) -> Peer:
     """A peer on libp2p; it serves the DHT when it listens, and only asks it otherwise.
 
-    ``announce`` are multiaddrs to tell others instead of those of ``listen``.
+    ``announce`` are multiaddrs to tell others instead of those of ``listen``. Peers of one process
+    may share a ``portal``; they do not stop it.
     """
 
     def make_transport() -> tuple[Transport, Discovery]:
@@ -249,7 +251,12 @@ def libp2p_peer(
         return transport, dht
 
     return Peer(
-        make_transport, on_request=on_request, on_over=on_over, limits=limits, timing=timing
+        make_transport,
+        on_request=on_request,
+        on_over=on_over,
+        limits=limits,
+        timing=timing,
+        portal=portal,
     )
 
 

@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -68,13 +69,22 @@ async def channel(path: Path) -> AsyncIterator[ChannelStore]:
         opened.close()
 
 
-@pytest.fixture(params=["local", "channel"])
+@pytest.fixture
+def worker() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as made:
+        yield made
+
+
+@pytest.fixture(params=["local", "worker", "channel"])
 def run(
     request: pytest.FixtureRequest, store: Store
 ) -> Callable[[Callable[[StorePort], Awaitable[None]]], None]:
     """Runs a law on each kind of port."""
     if request.param == "local":
         return lambda law: asyncio.run(_awaited(law(LocalStore(store))))
+    if request.param == "worker":
+        worker = request.getfixturevalue("worker")
+        return lambda law: asyncio.run(_awaited(law(LocalStore(store, worker))))
     request.getfixturevalue("server")
     path = request.getfixturevalue("socket_path")
 

@@ -89,7 +89,7 @@ def test_an_older_listing_does_not_replace_a_newer_one(
     network: FabricNode, bob: FabricNode
 ) -> None:
     old = bob.node._book.node_record()
-    bob.node._run(bob.node._announcer.promptly())
+    bob.node._loop.run(bob.node._announcer.promptly())
     with pytest.raises(RecordError, match="newer"):
         network.registry.join(bob.node.peer_id, old, ())
     assert len(network.registry.search(["t"])) == 1

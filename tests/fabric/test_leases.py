@@ -119,7 +119,7 @@ def test_what_was_under_way_fails_and_is_never_done_twice(
     for use in (lambda: under_way.block, under_way.get, lambda: under_way + 1):
         with pytest.raises(TransportError):
             use()
-    bob.node._loop.call_soon_threadsafe(go_on.set)
+    bob.node._loop.loop.call_soon_threadsafe(go_on.set)
     np.testing.assert_array_equal((before * 3).get_copy(), (A + 1) * 3)
     assert len(done) == 2
     lost = under_way._id
@@ -249,9 +249,9 @@ def test_a_login_that_comes_after_the_end_of_its_link_holds_nothing(
         gateway._start(inbound)
         inbound.link.over.set()
         gateway._forget(inbound.link)
-        bob.node._loop.call_soon(ended.set)
+        bob.node._loop.loop.call_soon(ended.set)
 
-    bob.node._loop.call_soon_threadsafe(end_then_start)
+    bob.node._loop.loop.call_soon_threadsafe(end_then_start)
     assert ended.wait(WAIT_S)
     owners = [lease.owner.peer for lease in bob.node._service._sessions]  # type: ignore[attr-defined]
     assert stranger.peer_id not in owners

@@ -72,6 +72,17 @@ def silent_port() -> Iterator[str]:
         yield f"/ip4/127.0.0.1/tcp/{server.getsockname()[1]}"
 
 
+def test_a_host_that_ended_does_not_listen_while_trio_runs_on() -> None:
+    async def work() -> None:
+        host = build_host(seed_of(1), LISTEN)
+        async with running(host, LISTEN):
+            (address,) = host.get_addrs()
+        with pytest.raises(OSError, match="failed"):
+            await trio.open_tcp_stream("127.0.0.1", int(address.value_for_protocol("tcp")))
+
+    trio.run(work)
+
+
 def test_the_peer_id_of_the_host_is_that_of_its_key() -> None:
     host = build_host(seed_of(3), ())
     assert host.get_id().to_base58() == peer_of(3)

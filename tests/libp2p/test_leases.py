@@ -15,7 +15,7 @@ from actors.node import Node
 from actors.state import State
 from actors.store import Store
 from p2pgrid import Client, DomainClient
-from p2pgrid.client.ports import free_port
+from p2pgrid.client.ports import free_ports
 from p2pgrid.config import Timing
 from p2pgrid.protocol.messages import Account
 
@@ -31,7 +31,7 @@ class Bob:
 
     def __init__(self, home: Path) -> None:
         place = NodeDirectory(home / "bob")
-        place.create(NodeSettings(name="bob", kind="domain", port=free_port()))
+        place.create(NodeSettings(name="bob", kind="domain", port=free_ports(1)[0]))
         self.client = Client(home)
         key = self.client.wallet.new(place.peer_id(), "owner").public_key
         self.state, self.store = State(place.database), Store(place.objects)

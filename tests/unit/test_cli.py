@@ -4,7 +4,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from p2pgrid import errors
 from p2pgrid.cli.main import FAILED, REFUSED, UNREACHABLE, USAGE, app, exit_code
 from p2pgrid.cli.output import Format, show_record
-from p2pgrid.client import launch
+from p2pgrid.client import node_commands
 from p2pgrid.client.wallet import Wallet
 from p2pgrid.errors import P2PGridError
 from p2pgrid.ids import peer_id_of
@@ -47,7 +47,10 @@ class Actors:
         self.settings: dict[str, Any] = {}
         self.error: Exception | None = None
 
-    def __call__(self, command: str, directory: Path, *arguments: str) -> dict[str, Any]:
+    def __call__(self, command: str, nodes: Sequence[tuple[Path, str]]) -> list[dict[str, Any]]:
+        return [self._answer(command, Path(place), *rest) for place, *rest in nodes]
+
+    def _answer(self, command: str, directory: Path, *arguments: str) -> dict[str, Any]:
         self.asked.append((command, *arguments))
         if self.error is not None:
             raise self.error
@@ -63,6 +66,7 @@ class Actors:
             "kind": self.settings.get("kind", "domain"),
             "peer_id": PEER,
             "directory": str(directory),
+            "isolation": self.settings.get("isolation", "cluster"),
             "running": command in {"start", "status"},
             "addresses": [ADDRESS] if command in {"start", "status"} else [],
             "gateway_pid": 0,
@@ -84,7 +88,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def actors(home: Path, monkeypatch: pytest.MonkeyPatch) -> Actors:
     assert home.exists()
     fake = Actors()
-    monkeypatch.setattr(launch, "run_actors", fake)
+    monkeypatch.setattr(node_commands, "on_nodes", fake)
     return fake
 
 
@@ -183,6 +187,7 @@ def test_debug_shows_where_an_error_came_from(actors: Actors) -> None:
         "domain init ucsf --num-gpus=-1",
         "domain init ucsf --resources={",
         'domain init ucsf --resources={"a":"b"}',
+        "domain init ucsf --isolation=none",
         "domain init ucsf --owner-key=abc",
         "domain init ucsf --network=nowhere",
         "domain init ucsf --bootstrap=/ip4/192.0.2.7/tcp/4001",
@@ -235,6 +240,12 @@ def test_init_passes_on_what_was_chosen(actors: Actors) -> None:
         "bootstrap": [ADDRESS],
         "resources": {"scanner": 3},
     }
+
+
+def test_a_node_may_share_an_embedded_cluster(actors: Actors, home: Path) -> None:
+    Answer("network", "init", "city", "--isolation=packed")
+    assert actors.settings["isolation"] == "packed"
+    assert actors.settings["embedded"] == str(home / "embedded")
 
 
 def test_init_again_changes_what_is_given_and_keeps_the_rest(actors: Actors) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from actors.layout import EVERYWHERE, NodeDirectory, settings_from
-from p2pgrid.errors import DuplicateError, NodeNotFoundError, SchemaError
+from p2pgrid.errors import DuplicateError, NodeError, NodeNotFoundError, SchemaError
 
 PLAIN = {"name": "bob", "kind": "domain", "port": 4100}
 
@@ -33,6 +33,34 @@ def test_a_directory_keeps_its_identity_to_its_owner(tmp_path: Path) -> None:
     with pytest.raises(DuplicateError):
         directory.create(settings_from(PLAIN))
     assert NodeDirectory(directory.path).peer_id() == peer_id
+
+
+def test_an_isolation_is_chosen_once(tmp_path: Path) -> None:
+    shared = {**PLAIN, "isolation": "packed", "embedded": "/somewhere"}
+    directory = NodeDirectory(tmp_path / "bob")
+    directory.create(settings_from(shared))
+    assert directory.cluster() == Path("/somewhere")
+    directory.change({"port": 4101})
+    for other in ({"isolation": "cluster"}, {"isolation": "actors"}):
+        with pytest.raises(NodeError, match="made with isolation packed"):
+            directory.change(other)
+    with pytest.raises(NodeError, match="/somewhere"):
+        directory.change({"embedded": "/elsewhere"})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"isolation": "packed"},
+        {"embedded": "/somewhere"},
+        {"isolation": "actors", "embedded": "/somewhere", "num_gpus": 1},
+        {"isolation": "packed", "embedded": "/somewhere", "resources": {"scanner": 1}},
+        {"isolation": "none"},
+    ],
+)
+def test_an_isolation_has_the_settings_that_belong_to_it(wrong: dict[str, object]) -> None:
+    with pytest.raises(SchemaError):
+        settings_from({**PLAIN, **wrong})
 
 
 def test_an_owner_is_named_by_64_hexadecimal_characters(tmp_path: Path) -> None:
