@@ -286,10 +286,11 @@ class ChannelStore:
 
 def _read(incoming: BinaryIO, size: int) -> bytes:
     """So many bytes; memory is taken for ``PIECE_BYTES`` at a time, as they come."""
-    data = incoming.read(min(size, PIECE_BYTES))
-    while data and len(data) < size:
-        more = incoming.read(min(size - len(data), PIECE_BYTES))
-        data = data + more if more else b""
-    if len(data) < size:
-        raise EOFError
-    return data
+    pieces = []
+    while size:
+        piece = incoming.read(min(size, PIECE_BYTES))
+        if not piece:
+            raise EOFError
+        pieces.append(piece)
+        size -= len(piece)
+    return b"".join(pieces)

@@ -7,8 +7,9 @@ Everything runs inside trio. py-libp2p reads without deadlines, so whoever calls
 import errno
 import logging
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import trio
 from libp2p import new_swarm
@@ -107,6 +108,7 @@ def build_host(seed: bytes, listen: Sequence[str], *, announce: Sequence[str] = 
         ),
     )
     swarm.auto_connector = _NoAutoConnector(swarm)
+    swarm.upgrade_inbound_raw_conn = _until_over(swarm.upgrade_inbound_raw_conn)
     announced = [_parse_multiaddr(text) for text in announce]
     if not listen and not announced:
         # Asked who it is, a host without addresses waits half a second for a first one.
@@ -256,6 +258,21 @@ class _NoAutoConnector(AutoConnector):  # type: ignore[misc]
     @override
     async def maybe_connect(self) -> None:
         return
+
+
+def _until_over(upgrade: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """Ends libp2p's task for a connection that came in when the connection is over.
+
+    Left to itself the task waits for the end of the host, and holds one of the places for
+    connections: the thousandth visitor of a node would be the last one.
+    """
+
+    async def upgraded(*args: object) -> None:
+        connection = await upgrade(*args)
+        await connection.event_closed.wait()
+        raise SwarmException("the connection is over")
+
+    return upgraded
 
 
 def _connection_config() -> ConnectionConfig:

@@ -5,6 +5,6 @@ import msgspec
 MALFORMED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """Of msgspec's decoders: wrong or cut short, a text that is no UTF-8, nested beyond all bounds.
 
-The last two are no errors of msgspec's: a decoder that catches only those lets a stranger's bytes
-end the task that reads them.
+The last two are no errors of msgspec's own: whoever catches only those lets a stranger's bytes end
+the task that reads them.
 """

@@ -1,5 +1,6 @@
 """Targets: what is read on this machine: files that people edit or disks break, and the store."""
 
+import base64
 import contextlib
 import functools
 import socket
@@ -25,7 +26,7 @@ from p2pgrid.errors import ConfigError, NodeError, WalletError
 from p2pgrid.ids import DatasetId, ObjectId
 from p2pgrid.protocol.arrays import header_of
 from p2pgrid.protocol.messages import Operate
-from tests.fuzz.wire import PEER
+from tests.fuzz.wire import KEY, PEER, SEED
 
 TARGET_S = 10.0
 
@@ -53,15 +54,14 @@ def wallet(data: bytes) -> None:
 
 
 def wallets() -> list[bytes]:
-    """Seeds: a wallet with two keys, and an encrypted one."""
-    path = _folder("wallet") / "seed.json"
-    path.unlink(missing_ok=True)
-    made = Wallet(path)
-    made.new(PEER, "ann", name="clinic", network="net")
-    made.new(PEER, "bob")
+    """Seeds: a wallet with two keys, an empty one, and an encrypted one."""
+    secret = base64.b64encode(SEED).decode()
+    key = {"domain": PEER, "public_key": bytes(KEY.verify_key).hex(), "seed": secret}
+    keys = [key | {"user": "ann", "network": "net", "name": "clinic"}, key | {"user": "bob"}]
     kdf = {"salt": "AAAAAAAAAAAAAAAAAAAAAA==", "opslimit": 3, "memlimit_bytes": 8192}
     sealed = {"seal": "secretbox", "version": 1, "box": "AAAA", "kdf": kdf}
-    return [path.read_bytes(), b'{"seal":"none","content":[]}', msgspec.json.encode(sealed)]
+    whole = {"seal": "none", "content": keys, "version": 1}
+    return [msgspec.json.encode(it) for it in (whole, whole | {"content": []}, sealed)]
 
 
 def known_peers(data: bytes) -> None:

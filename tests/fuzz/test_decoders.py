@@ -16,7 +16,7 @@ MEMORY_PER_BYTE = 128
 """Python objects of one byte of input: a row of empty tuples and dictionaries."""
 CPU_S = 3.0
 """For 1 MiB of anything; what takes the square of it would take hours."""
-PLACES = 20
+PLACES = 10
 EXAMPLES = max(10, settings().max_examples // 4)
 
 

@@ -157,6 +157,21 @@ def test_somebody_else_at_the_address_is_an_identity_mismatch() -> None:
     pair(work)
 
 
+def test_connections_that_are_over_make_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    # In libp2p each connection that ever came in counted until the end: the 1001st was refused.
+    monkeypatch.setattr("p2pgrid.net.host.MAX_CONNECTIONS", 3)
+
+    async def work(_: Any, listener: Any, addresses: list[str]) -> None:
+        for number in range(10, 20):
+            newcomer = build_host(seed_of(number), ())
+            async with running(newcomer, ()):
+                await connect(newcomer, peer_of(2), addresses, 5)
+            while is_connected(listener, peer_of(number)):
+                await trio.lowlevel.checkpoint()
+
+    pair(work)
+
+
 def test_a_refused_port_is_unreachable_at_once() -> None:
     async def work(dialer: Any, _: Any, __: list[str]) -> None:
         with pytest.raises(PeerUnreachableError, match="refused"), trio.fail_after(5):
