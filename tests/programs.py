@@ -115,12 +115,28 @@ def _mask_of_numbers(call: Written) -> bool:
     return any(np.ndim(item) == 0 and np.asarray(item).dtype == bool for item in items)
 
 
+def _wrapped_integer(call: Written) -> bool:
+    """Numpy lets an integer that does not fit the dtype wrap around, in this function alone."""
+    result = expected_of(call)
+    if result is None or result.dtype.kind not in "iu":
+        return False
+    limits = np.iinfo(result.dtype)
+    return any(type(x) is int and not limits.min <= x <= limits.max for x in call.args[1:])
+
+
+def _integer_of_no_dtype(call: Written) -> bool:
+    """Numpy makes an object of it, and then perhaps a float."""
+    return any(type(x) is int and not -(2**63) <= x < 2**64 for x in call.args)
+
+
 STRICTER: dict[str, Callable[[Written], bool]] = {
     "power": _may_be_negative,
     "quantile": _quantile_of_nothing,
     "median": _quantile_of_nothing,
     "reshape": _other_negative_sizes,
     "getitem": _mask_of_numbers,
+    "where": _wrapped_integer,
+    "dot": _integer_of_no_dtype,
     **dict.fromkeys((*MASKABLE, *PLACES, *RUNNING, "squeeze"), _axis_of_a_number),
 }
 

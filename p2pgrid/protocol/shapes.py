@@ -182,14 +182,11 @@ def concatenate(shapes: tuple[Shape, ...], axis: int | None) -> Shape:
         return addressable("concatenate", (sum(map(elements, shapes)),))
     first = shapes[0]
     (along,) = axes(first, axis)
-    if any(_without(shape, along) != _without(first, along) for shape in shapes):
+    rest = {(len(shape), shape[:along], shape[along + 1 :]) for shape in shapes}
+    if len(rest) > 1:
         raise ShapeError(operation="concatenate", shapes=" and ".join(map(str, shapes))[:300])
     total = sum(shape[along] for shape in shapes)
     return addressable("concatenate", (*first[:along], total, *first[along + 1 :]))
-
-
-def _without(shape: Shape, axis: int) -> tuple[Shape, Shape]:
-    return shape[:axis], shape[axis + 1 :]
 
 
 def stack(shapes: tuple[Shape, ...], axis: int) -> Shape:

@@ -37,6 +37,7 @@ from tests.programs import (
     array_shapes,
     arrays,
     assert_same,
+    axes,
     expected_of,
     is_stricter,
     numbers,
@@ -453,6 +454,15 @@ Anything = st.one_of(
     st.lists(st.integers(-(2**40), 2**40), max_size=4).map(tuple),
 )
 
+Likely = st.one_of(
+    st.just(()),
+    st.tuples(axes),
+    st.tuples(axes, st.booleans()),
+    st.tuples(axes, st.booleans(), st.integers(-1, 2) | st.floats()),
+    st.tuples(st.booleans(), st.booleans()),
+    st.tuples(st.sampled_from(sorted(DTYPES))),
+)
+
 
 @st.composite
 def claimed(draw: st.DrawFn) -> Operand:
@@ -468,9 +478,10 @@ def claimed(draw: st.DrawFn) -> Operand:
 def test_whatever_a_hostile_client_sends_is_refused_or_has_a_shape(
     name: str, data: st.DataObject
 ) -> None:
-    count = data.draw(st.integers(0, 5))
+    arity = REGISTRY[name].arity
+    count = data.draw(st.integers(0, 5) | st.integers(arity.start, min(arity.stop - 1, 5)))
     operands = [data.draw(claimed()) for _ in range(count)]
-    params = tuple(data.draw(st.lists(Anything, max_size=4)))
+    params = data.draw(Likely | st.lists(Anything, max_size=4).map(tuple))
     try:
         meta = infer(name, operands, params)
     except P2PGridError:
@@ -507,6 +518,8 @@ def huge(*shape: int) -> ArrayMeta:
         ("stack", [huge(*(1,) * MAX_DIMS)] * 2, (0,)),
         ("stack", [huge(MAX_ELEMENTS, 0)] * 2, (0,)),
         ("concatenate", [huge(MAX_ELEMENTS, 0)] * 2, (0,)),
+        ("concatenate", [huge(2), huge()], (0,)),
+        ("concatenate", [huge(2, 2), huge(2)], (1,)),
         ("concatenate", [huge(MAX_ELEMENTS)] * 2, (None,)),
     ],
 )

@@ -336,6 +336,22 @@ def test_what_is_computed_from_a_dataset_costs_its_bytes(
     assert not objects.find(named(1)).borrowed
 
 
+def test_what_positions_pick_from_a_dataset_costs_its_bytes(objects: SessionObjects) -> None:
+    positions = ArrayHeader("int64", (2,), 0)
+    assert objects.admit(op(1, "getitem", (LUNG, positions), ("positions",)), (16,)) is None
+    assert objects.held_bytes == 2 * 8
+    assert not objects.find(named(1)).borrowed
+
+
+def test_an_array_that_came_along_may_be_positions_and_an_object_may_not(
+    objects: SessionObjects,
+) -> None:
+    admitted(objects, op(1, "astype", (LUNG,), ("int64",)))
+    failure = objects.admit(op(2, "getitem", (LUNG, named(1)), ("positions",)))
+    assert failure is not None
+    assert failure.code == UnsupportedRemoteOpError.code
+
+
 def test_an_enormous_result_is_refused_with_exact_numbers(objects: SessionObjects) -> None:
     empty: Inputs = (named(1), ArrayHeader("float64", (0, MAX_ELEMENTS), 0))
     admitted(objects, op(1, "getitem", (LUNG,), (None, Slice(0, 0))))

@@ -70,6 +70,7 @@ def _promoted(name: str, operands: Sequence[Operand]) -> Any:
 
 
 def _where_rule(operands: Sequence[Operand], params: Params) -> ArrayMeta:
+    """As in numpy, but an integer that does not fit is refused, as elsewhere, not wrapped."""
     no_params("where", params)
     dtype = _promoted("where", operands[1:])
     return ArrayMeta(shapes.broadcast("where", *map(shape_of, operands)), dtype)
