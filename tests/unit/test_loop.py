@@ -1,13 +1,15 @@
 """The thread of asyncio: what is under way ends with it, or with the node that began it."""
 
 import asyncio
+from collections.abc import Mapping
 from types import MappingProxyType
 
 import pytest
 
-from actors.gateway import Gateway
+from actors.gateway import Gateway, Handler
 from actors.loop import LoopThread
 from actors.record_book import RecordBook
+from p2pgrid.protocol.messages import Message
 
 SEED = bytes(range(32))
 
@@ -15,8 +17,9 @@ SEED = bytes(range(32))
 class Quiet:
     """A service that answers nothing."""
 
-    kind, name = "domain", "bob"
-    handlers = MappingProxyType({})  # type: ignore[var-annotated]
+    kind = "domain"
+    name = "bob"
+    handlers: Mapping[type[Message], Handler] = MappingProxyType({})
 
     def account_of(self, _: bytes) -> None: ...
     def open_objects(self, _: bytes) -> None: ...
