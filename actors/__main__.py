@@ -47,12 +47,13 @@ def _tell(answers: Sequence[object], status: int) -> int:
 def _run(command: str, words: Sequence[str]) -> Sequence[NodeStatus]:
     if command in STEPS:
         return STEPS[command]([NodeDirectory(Path(word)) for word in words])
-    size = 1 if COMMANDS[command] is None else 2
-    groups = [words[at : at + size] for at in range(0, len(words), size)]
-    return [_prepare(command, NodeDirectory(Path(place)), *rest) for place, *rest in groups]
+    if COMMANDS[command] is None:
+        return [_prepare(command, word) for word in words]
+    return [_prepare(command, *pair) for pair in zip(words[::2], words[1::2], strict=True)]
 
 
-def _prepare(command: str, directory: NodeDirectory, argument: str = "") -> NodeStatus:
+def _prepare(command: str, place: str, argument: str = "") -> NodeStatus:
+    directory = NodeDirectory(Path(place))
     if command == "init":
         directory.create(settings_from(msgspec.json.decode(argument)))
     if command == "set":

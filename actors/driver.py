@@ -3,6 +3,7 @@
 Import it only when Ray's environment is set; ``deploy`` does.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +20,8 @@ from actors.pack import Serving
 from actors.remote import RemoteGateway, RemoteRegistry, RemoteState, RemoteStore
 from actors.sockets import port_is_free
 from p2pgrid.errors import NodeError, PortInUseError
+
+log = logging.getLogger(__name__)
 
 NAMESPACE = "p2pgrid"
 START_S = 60.0
@@ -55,14 +58,18 @@ def status(directories: Nodes, running: RunningCluster) -> tuple[NodeStatus, ...
 
 
 def leave(directories: Nodes, running: RunningCluster) -> bool:
-    """Ends nodes, unless no other is in the cluster: then it does nothing and returns False."""
-    with _connected(running.address):
-        if _all_nodes() <= {_key(directory) for directory in directories}:
-            return False
-        packs.stop(_packed(directories))
-        for directory in _with_actors(directories):
-            _stop_actors(directory)
-        return True
+    """Ends nodes; False when the cluster is to end instead: no other is in it, or it is broken."""
+    try:
+        with _connected(running.address):
+            if _all_nodes() <= {_key(directory) for directory in directories}:
+                return False
+            packs.stop(_packed(directories))
+            for directory in _with_actors(directories):
+                _stop_actors(directory)
+            return True
+    except (NodeError, ConnectionError):
+        log.exception("the embedded cluster does not answer")
+        return False
 
 
 @contextmanager

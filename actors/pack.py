@@ -11,6 +11,7 @@ A pack is no trust boundary: whoever takes over one of its nodes has them all.
 import asyncio
 import logging
 import os
+import sqlite3
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -98,7 +99,7 @@ class Pack:
         """One that cannot start again must not keep the others down."""
         try:
             self._nodes[path] = self._start_node(path)
-        except P2PGridError:
+        except (P2PGridError, OSError, sqlite3.Error):
             log.exception("node not started again", extra={"directory": path})
 
     def _start_node(self, path: Path) -> "PackedNode":

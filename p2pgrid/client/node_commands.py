@@ -32,6 +32,8 @@ def on_nodes(command: str, nodes: Sequence[Sequence[str | Path]]) -> list[dict[s
     """
     if importlib.util.find_spec("ray") is None:
         raise MissingExtraError(extra="node", needed_for="running a node")
+    if not nodes:
+        return []
     words = [str(word) for node in nodes for word in node]
     try:
         done = subprocess.run(  # noqa: S603 our own interpreter and module

@@ -162,6 +162,18 @@ def test_an_embedded_cluster_that_was_killed_starts_again(pack: RealGrid) -> Non
     np.testing.assert_array_equal(dataset.pointers[0].get(), VALUES)
 
 
+def test_an_embedded_cluster_that_is_broken_ends_as_a_whole_and_starts_again(
+    pack: RealGrid,
+) -> None:
+    running = embedded(pack.owners)
+    (running.temp_dir / "pack-0.json").write_text("{")
+    kill(pack.city.gateway_pid)  # it cannot start its nodes again
+    pack.domains[0].stop()
+    assert not members(running.session)
+    pack.start_all()
+    assert owner_of(pack.owners, pack.domains[0].node).users.list()
+
+
 def test_packed_nodes_start_together_or_not_at_all(pack: RealGrid) -> None:
     (port,) = free_ports(1)
     with pytest.raises(PortInUseError, match=str(port)):  # the second finds the first there
