@@ -11,6 +11,8 @@ from p2pgrid.protocol.codec import PREFIX_BYTES, Buffer, frame_size
 
 READ_BYTES = 1 << 18
 JOIN_BELOW = 1 << 16
+FRAMES_PER_TURN = 64
+"""So many frames may be read ahead in one piece before others get their turn."""
 
 
 class FramedStream(ABC):
@@ -19,6 +21,7 @@ class FramedStream(ABC):
     def __init__(self, peer: PeerId) -> None:
         self._peer = peer
         self._ahead = bytearray()
+        self._received = 0
         self._heard_at = trio.current_time()
 
     @property
@@ -40,6 +43,9 @@ class FramedStream(ABC):
 
     async def receive(self, *, limit: int) -> Buffer:
         """Reads one frame; memory grows with the bytes that came, not with those claimed."""
+        self._received += 1
+        if self._received % FRAMES_PER_TURN == 0:
+            await trio.lowlevel.checkpoint()
         await self._fill(PREFIX_BYTES)
         size = frame_size(bytes(self._ahead[:PREFIX_BYTES]), limit=limit)
         await self._fill(PREFIX_BYTES + size)

@@ -59,11 +59,6 @@ class Libp2pStream(FramedStream):
         except (StreamError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise TransportError(f"{self._peer} closed the link") from error
 
-    async def end(self) -> None:
-        """Says that no more comes from here; what was sent arrives."""
-        with trio.move_on_after(RESET_S):
-            await self._stream.close()
-
     async def aclose(self) -> None:
         """Resets the stream: a graceful close would wait for a peer that may be frozen."""
         with trio.move_on_after(RESET_S) as closing:
@@ -79,7 +74,8 @@ class Libp2pStream(FramedStream):
 class Libp2pTransport:
     """One libp2p host; noise, yamux and TCP only, upgraded to TLS where both ends can.
 
-    ``tls_port`` is where it listens for that (0: any port; None: it makes no offers).
+    ``tls_port`` is where it listens for that, on the interface of the first address in ``listen``
+    (0: any port; None: it makes no offers).
     """
 
     def __init__(
@@ -93,8 +89,7 @@ class Libp2pTransport:
         self._listen = tuple(listen)
         self._addresses: tuple[str, ...] = ()
         self.host: Any = libp2p_host.build_host(seed, self._listen, announce=announce)
-        offers = tls_port is not None and bool(self._listen)
-        self._upgrades = Upgrades(_listener(self._listen[0], tls_port or 0) if offers else None)
+        self._upgrades = Upgrades(self.peer_id, self._listener(tls_port))
 
     @property
     def peer_id(self) -> PeerId:
@@ -124,10 +119,11 @@ class Libp2pTransport:
                 await upgraded.aclose()
 
         self.host.set_stream_handler(libp2p_host.CONTROL_PROTOCOL, on_stream)
-        async with self._upgrades.serving(), libp2p_host.running(self.host, self._listen):
-            if self._listen:
-                self._addresses = tuple(str(address) for address in self.host.get_addrs())
-            yield
+        with self._upgrades.listening():  # before libp2p: who comes there may be offered it
+            async with libp2p_host.running(self.host, self._listen), self._upgrades.serving():
+                if self._listen:
+                    self._addresses = tuple(str(address) for address in self.host.get_addrs())
+                yield
 
     async def dial(
         self, peer: PeerId, addresses: Sequence[str], *, timeout_s: float
@@ -159,18 +155,24 @@ class Libp2pTransport:
         control = Libp2pStream(await libp2p_host.open_stream(self.host, peer, timeout_s=left_s))
         try:
             with trio.fail_at(until):
-                return await self._upgrades.take_on(control)
+                return await self._upgraded(control)
         except trio.TooSlowError as error:
-            await control.aclose()
             raise RemoteTimeoutError(peer=peer, timeout_s=timeout_s) from error
-        except (TransportError, RemoteProtocolError):
+        except TransportError as error:
+            reason = "it hung up before the link was made"
+            raise PeerUnreachableError(peer=peer, addresses=1, reason=reason) from error
+
+    async def _upgraded(self, control: Libp2pStream) -> FrameStream:
+        try:
+            return await self._upgrades.take_on(control)
+        except BaseException:
             await control.aclose()
             raise
 
-
-def _listener(listen: str, port: int) -> TlsListener:
-    """On the same interface as libp2p."""
-    return TlsListener(libp2p_host.host_in(listen), port)
+    def _listener(self, port: int | None) -> TlsListener | None:
+        if port is None or not self._listen:
+            return None
+        return TlsListener(self.peer_id, libp2p_host.host_in(self._listen[0]), port)
 
 
 def peer_id_in(address: str) -> PeerId:

@@ -1,175 +1,197 @@
-"""TLS 1.3 sockets beside libp2p: an operation over one takes half the time.
+"""TLS 1.3 connections beside libp2p: an operation over one takes half the time.
 
-Trust: the listener's certificate is fresh in every process and nobody vouches for it; its hash
-reaches the dialler over a noise stream, and so does a token that the dialler shows as the first
-bytes. So each end knows that the other is the peer at the end of that stream.
+Trust: the listener's certificate is fresh in every process; its hash reaches the dialler over a
+noise stream, and so does the token whose proof the dialler shows as the first bytes. So each end
+knows that the other is the peer at the end of that stream.
+Rule: whatever a peer sends, others get their turn after ``READ_BYTES`` of it. ``ssl.SSLSocket``
+breaks it: it reads on until data comes, for as long as a stranger sends nothing but key updates.
 """
 
-import datetime as dt
 import hashlib
 import hmac
 import socket
 import ssl
-import tempfile
-from collections.abc import Callable
-from functools import partial
-from typing import TypeVar
 
 import trio
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from typing_extensions import override
 
 from p2pgrid.errors import TransportError
-from p2pgrid.ids import PeerId
+from p2pgrid.net.certificate import client_context
 from p2pgrid.net.framing import FramedStream
+from p2pgrid.net.transport import FrameStream
 from p2pgrid.protocol.codec import Buffer
 from p2pgrid.protocol.upgrade import Offer
 
-VALID = dt.timedelta(days=3650)
-"""Longer than a process lives; what counts is the hash, not the dates."""
 TAKEN = b"\1"
-TURNS = 16
-"""So many reads or writes in a row may find the socket ready before others get their turn."""
-
-Result = TypeVar("Result")
+READ_BYTES = 1 << 14
+WRITE_BYTES = 1 << 16
+"""What is encrypted before others get their turn."""
 
 _BROKEN = (OSError, trio.ClosedResourceError)  # ssl.SSLError is an OSError
 
 
-class TlsStream(FramedStream):
-    """Frames over one TLS socket."""
+class TlsConnection:
+    """TLS over a TCP socket, which it owns; one task may read and one may write."""
 
-    def __init__(self, connection: ssl.SSLSocket, peer: PeerId) -> None:
-        super().__init__(peer)
-        self._connection = connection
-        self._turn = 0
+    def __init__(self, plain: socket.socket, context: ssl.SSLContext, *, server_side: bool) -> None:
+        plain.setblocking(False)
+        self._socket = plain
+        self._came, self._to_send = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._came, self._to_send, server_side=server_side)
+
+    @property
+    def is_open(self) -> bool:
+        """False once it was closed here."""
+        return self._socket.fileno() != -1
+
+    def certificate_hash(self) -> bytes:
+        """SHA-256 of the DER of the certificate that the other end showed."""
+        return hashlib.sha256(self._tls.getpeercert(binary_form=True) or b"").digest()
+
+    async def shake_hands(self) -> None:
+        """Raises OSError when the other end does not speak TLS 1.3, or hangs up."""
+        while True:
+            try:
+                self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                await self._flush()
+                await self._feed()
+            else:
+                await self._flush()
+                return
+
+    async def receive(self, limit: int) -> bytes:
+        """The next bytes, at most ``limit``; none when the other end has said that it ends.
+
+        Raises:
+            OSError: the connection broke, or ended without a word.
+        """
+        while True:
+            try:
+                return self._tls.read(min(limit, READ_BYTES))
+            except ssl.SSLWantReadError:
+                await self._feed()
+
+    async def send(self, data: Buffer) -> None:
+        """Writes all of ``data``; after a cancellation only ``close`` makes sense.
+
+        Raises:
+            OSError: the connection broke.
+        """
+        left = memoryview(data)
+        while left:
+            left = left[self._tls.write(left[:WRITE_BYTES]) :]
+            await self._flush()
+            if left:
+                await trio.lowlevel.checkpoint()
+
+    def close(self) -> None:
+        """At once; who waits here gets ClosedResourceError, the other end an end of the stream."""
+        if self.is_open:
+            trio.lowlevel.notify_closing(self._socket.fileno())
+            self._socket.close()
+
+    async def _feed(self) -> None:
+        """Hands to TLS what came; waits for it, or else gives others their turn."""
+        piece, has_waited = None, False
+        while piece is None:
+            try:
+                piece = self._socket.recv(READ_BYTES)
+            except BlockingIOError:
+                await trio.lowlevel.wait_readable(self._socket.fileno())
+                has_waited = True
+        if not piece:
+            raise ConnectionResetError("the other end hung up")
+        self._came.write(piece)
+        if not has_waited:
+            await trio.lowlevel.checkpoint()
+
+    async def _flush(self) -> None:
+        left = memoryview(self._to_send.read())
+        while left:
+            try:
+                left = left[self._socket.send(left) :]
+            except BlockingIOError:
+                await trio.lowlevel.wait_writable(self._socket.fileno())
+
+
+class TlsStream(FramedStream):
+    """Frames over TLS; ``control``, over which the two agreed on it, ends with it."""
+
+    def __init__(self, connection: TlsConnection, control: FrameStream) -> None:
+        super().__init__(control.peer)
+        self._connection, self._control = connection, control
+
+    @property
+    def is_open(self) -> bool:
+        """False once it was closed here."""
+        return self._connection.is_open
 
     @override
     async def _read(self, limit: int) -> bytes:
         try:
-            return await self._ready(partial(self._connection.recv, limit))
+            piece = await self._connection.receive(limit)
         except _BROKEN as error:
+            self._connection.close()
             raise TransportError(f"{self._peer} closed the link") from error
+        if not piece:
+            self._connection.close()  # writing would seem to go on
+        return piece
 
     @override
     async def _write(self, data: Buffer) -> None:
-        left = memoryview(data)
         try:
-            while left:
-                written = await self._ready(partial(self._connection.send, left))
-                left = left[written:]
+            await self._connection.send(data)
         except _BROKEN as error:
+            self._connection.close()
             raise TransportError(f"the link to {self._peer} broke while writing") from error
-
-    async def _ready(self, work: Callable[[], Result]) -> Result:
-        self._turn = (self._turn + 1) % TURNS
-        if self._turn == 0:
-            await trio.lowlevel.checkpoint()
-        return await when_ready(self._connection, work)
 
     async def aclose(self) -> None:
         """Closes the socket at once; the peer sees the end of the stream."""
-        trio.lowlevel.notify_closing(self._connection.fileno())
         self._connection.close()
+        await self._control.aclose()
 
 
-class Certificate:
-    """A self-signed certificate and what both sides need of it."""
-
-    def __init__(self) -> None:
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "p2pgrid")])
-        start = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
-        signed = (
-            x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-            .not_valid_before(start)
-            .not_valid_after(start + VALID)
-            .sign(key, hashes.SHA256())
-        )
-        self.sha256 = hashlib.sha256(signed.public_bytes(serialization.Encoding.DER)).digest()
-        self.context = _context(ssl.PROTOCOL_TLS_SERVER)
-        self.context.num_tickets = 0  # a connection is never resumed
-        with tempfile.NamedTemporaryFile() as file:  # ssl reads keys from files only
-            file.write(
-                key.private_bytes(
-                    serialization.Encoding.PEM,
-                    serialization.PrivateFormat.PKCS8,
-                    serialization.NoEncryption(),
-                )
-                + signed.public_bytes(serialization.Encoding.PEM)
-            )
-            file.flush()
-            self.context.load_cert_chain(file.name)
-
-
-def _context(protocol: int) -> ssl.SSLContext:
-    context = ssl.SSLContext(protocol)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    return context
-
-
-def _client_context() -> ssl.SSLContext:
-    context = _context(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # ``connect`` compares the hash instead
-    return context
-
-
-async def shake_hands(
+async def connected(
     plain: socket.socket, context: ssl.SSLContext, *, server_side: bool
-) -> ssl.SSLSocket:
-    """TLS over a connected socket, which it owns from here on.
+) -> TlsConnection:
+    """TLS over a connected socket, which is closed when that fails.
 
     Raises:
         OSError: the other end does not speak TLS 1.3, or hung up.
     """
-    plain.setblocking(False)
-    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    connection = context.wrap_socket(plain, server_side=server_side, do_handshake_on_connect=False)
     try:
-        await when_ready(connection, connection.do_handshake)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = TlsConnection(plain, context, server_side=server_side)
+        await connection.shake_hands()
     except BaseException:
-        connection.close()
+        plain.close()
         raise
     return connection
 
 
-async def when_ready(connection: ssl.SSLSocket, work: Callable[[], Result]) -> Result:
-    """Does what a socket that does not block may refuse, as soon as it does not refuse."""
-    while True:
-        try:
-            return work()
-        except ssl.SSLWantReadError:
-            await trio.lowlevel.wait_readable(connection.fileno())
-        except ssl.SSLWantWriteError:
-            await trio.lowlevel.wait_writable(connection.fileno())
-
-
-async def dial_tls(host: str, offer: Offer) -> ssl.SSLSocket:
-    """A connection to who made the offer; it has seen our token and taken it.
+async def dial_tls(host: str, offer: Offer, proof: bytes) -> TlsConnection:
+    """A connection to who made the offer; the other end has seen our proof and taken it.
 
     Raises:
-        OSError: nobody is there, or somebody else, or not for this token.
+        ssl.SSLCertVerificationError: somebody else is there.
+        OSError: nobody is there, or whoever is does not want us.
     """
     stream = await trio.open_tcp_stream(host, offer.port)
     plain = socket.socket(fileno=stream.socket.detach())
-    connection = await shake_hands(plain, _client_context(), server_side=False)
+    connection = await connected(plain, client_context(), server_side=False)
     try:
-        await _present(connection, offer)
+        await _present(connection, offer, proof)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-async def _present(connection: ssl.SSLSocket, offer: Offer) -> None:
+async def _present(connection: TlsConnection, offer: Offer, proof: bytes) -> None:
     """Makes sure of the other end, then tells it who we are."""
-    shown = hashlib.sha256(connection.getpeercert(binary_form=True) or b"").digest()
-    if not hmac.compare_digest(shown, offer.certificate):
+    if not hmac.compare_digest(connection.certificate_hash(), offer.certificate):
         raise ssl.SSLCertVerificationError("the certificate is not the one that was offered")
-    await when_ready(connection, partial(connection.sendall, offer.token))
-    if await when_ready(connection, partial(connection.recv, 1)) != TAKEN:
+    await connection.send(proof)
+    if await connection.receive(1) != TAKEN:
         raise ConnectionRefusedError("the token was not taken")

@@ -1,121 +1,168 @@
 """Where peers come with a token; whoever has none is cut off soon and costs little."""
 
+import errno
 import hashlib
 import logging
 import secrets
 import socket
-import ssl
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import trio
 
-from p2pgrid.net.tls import TAKEN, Certificate, shake_hands, when_ready
-from p2pgrid.protocol.upgrade import TOKEN_BYTES, Offer
+from p2pgrid.errors import NodeError, PortInUseError
+from p2pgrid.ids import PeerId
+from p2pgrid.net.certificate import Certificate
+from p2pgrid.net.tls import TAKEN, TlsConnection, connected
+from p2pgrid.protocol.upgrade import PROOF_BYTES, TOKEN_BYTES, Offer, proof_of
 
 log = logging.getLogger(__name__)
 
 MAX_STRANGERS = 64
-"""Connections at once that have not shown a token."""
+"""Connections at once that have shown no proof yet; one more cuts off the oldest."""
 TOKEN_S = 5.0
 BACKLOG = 128
 """As many as may wait for ``accept``."""
+NO_ACCEPT_S = 0.1
+"""Pause after an ``accept`` that failed, so that a lack of descriptors does not keep us busy."""
 
 
 class Ticket:
-    """What one peer was offered; it gets the connection of the first who shows the token."""
+    """What one peer was offered; it gets the connection of the first who shows the proof."""
 
     def __init__(self, offer: Offer) -> None:
         self.offer = offer
-        self.connection: ssl.SSLSocket | None = None
+        self._connection: TlsConnection | None = None
+        self._is_over = False
 
-    def take(self) -> ssl.SSLSocket | None:
+    def give(self, connection: TlsConnection) -> None:
+        """Hands over a connection; it is closed when nobody waits for it any more."""
+        if self._is_over:
+            connection.close()
+        else:
+            self._connection = connection
+
+    def take(self) -> TlsConnection | None:
         """The connection, which is the caller's from here on; None when nobody came."""
-        taken, self.connection = self.connection, None
+        taken, self._connection = self._connection, None
         return taken
+
+    def end(self) -> None:
+        """Nobody waits any more; a connection that was not taken is closed."""
+        self._is_over = True
+        if (left := self.take()) is not None:
+            left.close()
 
 
 class TlsListener:
-    """Accepts connections for the offers that are open."""
+    """Accepts connections for the offers that are open, one per peer."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, own: PeerId, host: str, port: int) -> None:
+        self._own, self._host, self._port = own, host, port
+        self._socket: socket.socket
         self._certificate = Certificate()
         self._tickets: dict[bytes, Ticket] = {}
-        self._strangers = 0
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._socket = socket.create_server((host, port), family=family, backlog=BACKLOG)
-        self._socket.setblocking(False)
-        self.port = int(self._socket.getsockname()[1])
+        self._latest: dict[PeerId, Ticket] = {}
+        self._strangers: dict[trio.CancelScope, None] = {}
 
     @contextmanager
-    def offering(self) -> Iterator[Ticket]:
-        """An offer that holds while the context is open."""
+    def offering(self, peer: PeerId) -> Iterator[Ticket]:
+        """An offer to a peer; it holds while the context is open, or until the peer's next one."""
         token = secrets.token_bytes(TOKEN_BYTES)
-        ticket = Ticket(Offer(self.port, self._certificate.sha256, token))
-        self._tickets[_key(token)] = ticket
+        ticket = Ticket(Offer(self._port, self._certificate.sha256, token))
+        key = _key(proof_of(token, dialler=peer, listener=self._own))
+        if (older := self._latest.get(peer)) is not None:
+            older.end()
+        self._tickets[key] = self._latest[peer] = ticket
         try:
             yield ticket
         finally:
-            self._tickets.pop(_key(token), None)
-            if (left := ticket.take()) is not None:
-                left.close()
+            ticket.end()
+            self._tickets.pop(key, None)
+            if self._latest.get(peer) is ticket:
+                del self._latest[peer]
 
-    @asynccontextmanager
-    async def serving(self) -> AsyncIterator[None]:
-        """Accepts while the context is open."""
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Has the port while the context is open.
+
+        Raises:
+            PortInUseError: another process listens there.
+            NodeError: this machine does not let us listen there.
+        """
+        with _listening(self._host, self._port) as self._socket:
+            self._port = int(self._socket.getsockname()[1])
+            yield
+
+    async def accept_all(self) -> None:
+        """Accepts for the offers that are open, until it is cancelled."""
+        async with trio.open_nursery() as nursery:
+            while True:
+                await trio.lowlevel.wait_readable(self._socket.fileno())
+                try:
+                    plain, _ = self._socket.accept()
+                except OSError:  # it went away, or there are no descriptors left
+                    await trio.sleep(NO_ACCEPT_S)
+                else:
+                    nursery.start_soon(self._meet, plain, self._newest_stranger())
+
+    def _newest_stranger(self) -> trio.CancelScope:
+        if len(self._strangers) >= MAX_STRANGERS:
+            oldest = next(iter(self._strangers))
+            del self._strangers[oldest]
+            oldest.cancel()
+        scope = trio.CancelScope(deadline=trio.current_time() + TOKEN_S)
+        self._strangers[scope] = None
+        return scope
+
+    async def _meet(self, plain: socket.socket, scope: trio.CancelScope) -> None:
         try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._accept_all, nursery)
-                yield
-                nursery.cancel_scope.cancel()
-        finally:
-            self._socket.close()
-
-    async def _accept_all(self, nursery: trio.Nursery) -> None:
-        while True:
-            await trio.lowlevel.wait_readable(self._socket.fileno())
-            try:
-                plain, _ = self._socket.accept()
-            except OSError:  # it went away, or there are no descriptors left
-                await trio.sleep(0.01)
-                continue
-            if self._strangers >= MAX_STRANGERS:
-                plain.close()
-                continue
-            self._strangers += 1
-            nursery.start_soon(self._meet, plain)
-
-    async def _meet(self, plain: socket.socket) -> None:
-        try:
-            with trio.move_on_after(TOKEN_S):
-                connection = await shake_hands(plain, self._certificate.context, server_side=True)
-                await self._admit(connection)
+            with scope:
+                context = self._certificate.context
+                await self._admit(await connected(plain, context, server_side=True))
         except OSError:
             log.debug("a TLS connection ended before it showed a token")
         finally:
-            self._strangers -= 1
+            self._strangers.pop(scope, None)
 
-    async def _admit(self, connection: ssl.SSLSocket) -> None:
+    async def _admit(self, connection: TlsConnection) -> None:
         """Leaves the connection in its ticket, or closes it."""
-        ticket = None
         try:
-            token = b""
-            while len(token) < TOKEN_BYTES:
-                left = TOKEN_BYTES - len(token)
-                piece = await when_ready(connection, partial(connection.recv, left))
-                if not piece:
-                    return
-                token += piece
-            ticket = self._tickets.pop(_key(token), None)
-            if ticket is not None:
-                await when_ready(connection, partial(connection.send, TAKEN))
-                ticket.connection = connection
-        finally:
-            if ticket is None or ticket.connection is not connection:
+            proof = await _read_proof(connection)
+            ticket = self._tickets.pop(_key(proof), None)
+            if ticket is None:
                 connection.close()
+                return
+            await connection.send(TAKEN)
+        except BaseException:
+            connection.close()
+            raise
+        ticket.give(connection)
 
 
-def _key(token: bytes) -> bytes:
-    """Tokens are looked up by their hash, so that timing tells nothing about them."""
-    return hashlib.sha256(token).digest()
+async def _read_proof(connection: TlsConnection) -> bytes:
+    """The first bytes that the other end sends; too few when it ends before."""
+    proof = b""
+    while len(proof) < PROOF_BYTES:
+        piece = await connection.receive(PROOF_BYTES - len(proof))
+        if not piece:
+            break
+        proof += piece
+    return proof
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUseError(port=port) from error
+        raise NodeError(f"cannot listen on {host}, port {port}: {error.strerror}") from error
+    listening.setblocking(False)
+    return listening
+
+
+def _key(proof: bytes) -> bytes:
+    """Proofs are looked up by their hash, so that timing tells nothing about them."""
+    return hashlib.sha256(proof).digest()

@@ -6,19 +6,20 @@ use. Rule 2: where TLS does not get through, the libp2p stream goes on as the co
 """
 
 import logging
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from typing import Protocol
 
 import trio
 
 from p2pgrid.errors import RemoteProtocolError
 from p2pgrid.ids import PeerId
-from p2pgrid.net.tls import TlsStream, dial_tls
+from p2pgrid.net.tls import TlsConnection, TlsStream, dial_tls
 from p2pgrid.net.tls_listener import TlsListener
 from p2pgrid.net.transport import FrameStream
 from p2pgrid.protocol import upgrade
-from p2pgrid.protocol.codec import Buffer, as_frame
+from p2pgrid.protocol.codec import as_frame
 from p2pgrid.protocol.upgrade import MAX_OFFER_BYTES
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 TRY_S = 2.0
 """What a firewall that swallows the TLS port costs a dial, once in ``AVOID_S``."""
 AVOID_S = 600.0
+MAX_UPGRADED = 1000
+"""Streams of others over TLS, each with a descriptor of its own; more stay on libp2p."""
 
 
 class ControlStream(FrameStream, Protocol):
@@ -35,25 +38,30 @@ class ControlStream(FrameStream, Protocol):
     def remote_host(self) -> str | None:
         """The IP address of the other end; None when it is not known."""
 
-    async def end(self) -> None:
-        """Says that no more comes from here; what was sent arrives."""
-
 
 class Upgrades:
     """Both sides of the upgrade; ``listener`` is None where no offers are made."""
 
-    def __init__(self, listener: TlsListener | None) -> None:
+    def __init__(self, own: PeerId, listener: TlsListener | None) -> None:
+        self._own = own
         self._listener = listener
+        self._upgraded: list[TlsStream] = []
         self._avoid: dict[PeerId, float] = {}
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Has the TLS port while the context is open; see ``TlsListener.listening``."""
+        with nullcontext() if self._listener is None else self._listener.listening():
+            yield
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         """Accepts TLS connections while the context is open."""
-        if self._listener is None:
+        async with trio.open_nursery() as nursery:
+            if self._listener is not None:
+                nursery.start_soon(self._listener.accept_all)
             yield
-        else:
-            async with self._listener.serving():
-                yield
+            nursery.cancel_scope.cancel()
 
     async def offer_on(self, control: ControlStream) -> FrameStream:
         """The stream to use with a peer that dialled us: TLS if it came there, else ``control``.
@@ -62,21 +70,19 @@ class Upgrades:
             RemoteProtocolError: it answered the offer with something else.
             TransportError: it hung up.
         """
-        if self._listener is None:
+        self._upgraded = [stream for stream in self._upgraded if stream.is_open]
+        if self._listener is None or len(self._upgraded) >= MAX_UPGRADED:
             await control.send(as_frame(upgrade.encode_offer(upgrade.NOTHING)))
             return control
-        with self._listener.offering() as ticket:
+        with self._listener.offering(control.peer) as ticket:
             await control.send(as_frame(upgrade.encode_offer(ticket.offer)))
-            answer = await control.receive(limit=MAX_OFFER_BYTES)
+            if not upgrade.decode_choice(await control.receive(limit=MAX_OFFER_BYTES)):
+                return control
             connection = ticket.take()
-        if not upgrade.decode_choice(answer):
-            if connection is not None:
-                connection.close()
-            return control
         if connection is None:
             raise RemoteProtocolError("the peer goes on over TLS, but did not come there")
-        upgraded = TlsStream(connection, control.peer)
-        await _leave(control, upgraded)
+        upgraded = TlsStream(connection, control)
+        self._upgraded.append(upgraded)
         return upgraded
 
     async def take_on(self, control: ControlStream) -> FrameStream:
@@ -89,34 +95,30 @@ class Upgrades:
         offer = upgrade.decode_offer(await control.receive(limit=MAX_OFFER_BYTES))
         if offer.port == 0:
             return control
-        upgraded = await self._dial(control, offer)
-        if upgraded is None:
+        connection = await self._dial(control, offer)
+        if connection is None:
             await control.send(as_frame(upgrade.encode_choice(taken=False)))
             return control
-        await _leave(control, upgraded, saying=as_frame(upgrade.encode_choice(taken=True)))
-        return upgraded
+        try:
+            await control.send(as_frame(upgrade.encode_choice(taken=True)))
+        except BaseException:
+            connection.close()
+            raise
+        return TlsStream(connection, control)
 
-    async def _dial(self, control: ControlStream, offer: upgrade.Offer) -> TlsStream | None:
-        host, peer = control.remote_host, control.peer
-        if host is None or self._avoid.get(peer, 0.0) > trio.current_time():
+    async def _dial(self, control: ControlStream, offer: upgrade.Offer) -> TlsConnection | None:
+        host, peer, now = control.remote_host, control.peer, trio.current_time()
+        self._avoid = {each: until for each, until in self._avoid.items() if until > now}
+        if host is None or peer in self._avoid:
             return None
-        with trio.move_on_after(TRY_S):
+        proof = upgrade.proof_of(offer.token, dialler=self._own, listener=peer)
+        # Some of the caller's time has to be left for going on over libp2p.
+        with trio.move_on_after(min(TRY_S, (trio.current_effective_deadline() - now) / 2)):
             try:
-                return TlsStream(await dial_tls(host, offer), peer)
+                return await dial_tls(host, offer, proof)
+            except ssl.SSLCertVerificationError:
+                log.warning("somebody else is at the TLS port of this peer", extra={"peer": peer})
             except OSError as error:
                 log.info("no TLS to this peer", extra={"peer": peer, "reason": str(error)})
         self._avoid[peer] = trio.current_time() + AVOID_S
         return None
-
-
-async def _leave(
-    control: ControlStream, upgraded: TlsStream, *, saying: Sequence[Buffer] = ()
-) -> None:
-    """Ends our side of the libp2p stream; when that fails the other one is closed, too."""
-    try:
-        if saying:
-            await control.send(saying)
-        await control.end()
-    except BaseException:
-        await upgraded.aclose()
-        raise

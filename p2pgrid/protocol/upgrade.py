@@ -5,15 +5,18 @@ answers with a word, once it is through over TLS or has given up. Both frames tr
 libp2p stream, so who offers and who takes it up was proved by noise.
 """
 
+import hmac
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct
 
 from p2pgrid.errors import RemoteProtocolError
+from p2pgrid.ids import PeerId
 
 MAX_OFFER_BYTES = 128
 TOKEN_BYTES = 32
+PROOF_BYTES = 32
 UPGRADE, STAY = b"upgrade", b"stay"
 
 Hash = Annotated[bytes, Meta(min_length=32, max_length=32)]
@@ -51,6 +54,14 @@ def decode_offer(data: bytes | memoryview) -> Offer:
         return _offers.decode(data)
     except msgspec.MsgspecError as error:
         raise RemoteProtocolError("a stream did not begin with an offer") from error
+
+
+def proof_of(token: bytes, *, dialler: PeerId, listener: PeerId) -> bytes:
+    """What the dialler shows at the port, ``PROOF_BYTES`` long.
+
+    It names both ends, so a peer that passes another's offer on as its own gains nothing.
+    """
+    return hmac.digest(token, f"{dialler} {listener}".encode(), "sha256")
 
 
 def encode_choice(*, taken: bool) -> bytes:

@@ -20,6 +20,7 @@ from tests.contract.worlds import (
     MIB,
     TEST_S,
     Libp2p,
+    Libp2pOnly,
     Memory,
     RawPeer,
     World,
@@ -32,6 +33,19 @@ from tests.contract.worlds import (
 
 SIZES = (0, 1, 1000, (1 << 16) - 1, 1 << 16, (1 << 18) + 1, 5 * MIB)
 """Below and above what is joined to one write and what is read at once."""
+
+
+@pytest.fixture(
+    params=[
+        Memory,
+        pytest.param(Libp2p, marks=pytest.mark.libp2p),
+        pytest.param(Libp2pOnly, marks=pytest.mark.libp2p),
+    ]
+)
+def world(request: pytest.FixtureRequest) -> World:
+    """A link sees no difference above this seam, so only its own laws hold in all three."""
+    made: World = request.param()
+    return made
 
 
 def body(size: int, mark: int) -> bytes:

@@ -1,4 +1,4 @@
-"""The two places where the laws of ``net`` have to hold: memory, and libp2p over loopback."""
+"""Where the laws of ``net`` have to hold: memory, and libp2p on loopback with TLS and without."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -55,11 +55,21 @@ class Memory:
 
 
 class Libp2p:
+    """Streams go over TLS, as they do wherever its port is reachable."""
+
+    tls_port: int | None = 0
+
     def transport(self, number: int) -> Transport:
-        return Libp2pTransport(seed_of(number), LISTEN)
+        return Libp2pTransport(seed_of(number), LISTEN, tls_port=self.tls_port)
 
     def clock(self) -> None:
         return None
+
+
+class Libp2pOnly(Libp2p):
+    """Nobody makes an offer: streams stay on libp2p."""
+
+    tls_port: int | None = None
 
 
 def run(world: World, work: Callable[[], Awaitable[None]]) -> None:

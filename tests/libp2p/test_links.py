@@ -9,8 +9,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +35,9 @@ from p2pgrid.net.host import running
 from p2pgrid.net.link import Inbound, Link, Reply
 from p2pgrid.net.peer import Peer, libp2p_peer
 from p2pgrid.net.streams import Libp2pTransport, peer_id_in
+from p2pgrid.net.transport import FrameStream
+from p2pgrid.protocol import codec
+from p2pgrid.protocol.codec import Kind
 from p2pgrid.protocol.messages import Search
 
 pytestmark = pytest.mark.libp2p
@@ -275,6 +280,39 @@ def test_garbage_connections_do_not_disturb_service(start_node: StartNode) -> No
         until(lambda: process.num_fds() == before)
         me.ask(node)
         assert node.finish() == (0, b"")
+
+
+def test_a_flooding_peer_does_not_starve_another_link(start_node: StartNode) -> None:
+    node = start_node()
+    pings = b"".join(map(bytes, codec.encode(Kind.PING, 0, None, limit=MIB))) * 5000
+    flooding, enough = threading.Event(), threading.Event()
+
+    async def flood() -> None:
+        transport = Libp2pTransport(b"f" * 32, ())
+        async with transport.serve(never):
+            stream = await transport.dial(node.peer, node.addresses, timeout_s=TEST_S)
+            while not enough.is_set():
+                await stream.send([pings])
+                flooding.set()
+            await stream.aclose()
+
+    with here() as me, ThreadPoolExecutor() as threads:
+        me.ask(node)
+        flooder = threads.submit(trio.run, flood)
+        try:
+            assert flooding.wait(TEST_S)
+            for _ in range(20):
+                asked_at = time.monotonic()
+                me.ask(node)
+                assert time.monotonic() - asked_at < 5
+            assert not flooder.done()
+        finally:
+            enough.set()
+        flooder.result(TEST_S)
+
+
+async def never(_: FrameStream) -> None:
+    raise AssertionError("nobody dials the flooder")
 
 
 def tcp_to(node: Node) -> socket.socket:
