@@ -6,9 +6,12 @@ from types import MappingProxyType
 
 import pytest
 
-from actors.gateway import Gateway, Handler
+from actors.gateway import Gateway, Handler, LinkSession
 from actors.loop import LoopThread
+from actors.meter import Load
 from actors.record_book import RecordBook
+from p2pgrid.errors import AuthenticationError
+from p2pgrid.policy.leases import Lease, Owner
 from p2pgrid.protocol.messages import Message
 
 SEED = bytes(range(32))
@@ -22,11 +25,15 @@ class Quiet:
     handlers: Mapping[type[Message], Handler] = MappingProxyType({})
 
     def account_of(self, _: bytes) -> None: ...
-    def open_objects(self, _: bytes) -> None: ...
+    def claim(self, owner: Owner, holder: LinkSession) -> Lease:
+        raise AuthenticationError(domain=self.name)
+
+    def release(self, lease: Lease, holder: LinkSession) -> None: ...
+    def held(self) -> Load:
+        return Load()
+
     def own_record(self) -> bytes:
         return b""
-
-    async def session_over(self, _: bytes) -> None: ...
 
 
 async def for_ever() -> None:
