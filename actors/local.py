@@ -5,7 +5,7 @@ For tests and for nodes that share a process; a call blocks the loop while it wo
 
 from collections.abc import Sequence
 
-from actors.ports import AuditEvent, DatasetEntry, FailedObject
+from actors.ports import AuditEvent, DatasetEntry, Exported, FailedObject
 from actors.registry import Registry
 from actors.state import State
 from actors.store import Store
@@ -65,6 +65,14 @@ class LocalStore:
     async def get(self, object_id: ObjectId) -> Array:
         """See ``StorePort``."""
         return self.store.get(object_id)
+
+    async def adopt(self, object_ids: Sequence[ObjectId]) -> None:
+        """See ``StorePort``."""
+        self.store.adopt(object_ids)
+
+    async def export(self, object_id: ObjectId) -> Exported:
+        """See ``StorePort``."""
+        return self.store.export(object_id)
 
     async def drop(self, prefix: bytes) -> None:
         """See ``StorePort``."""

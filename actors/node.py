@@ -6,6 +6,7 @@ This is what runs inside the gateway actor; with other ports it runs without Ray
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from actors.announcer import Announcer
@@ -15,8 +16,10 @@ from actors.layout import NodeSettings
 from actors.network import Network
 from actors.ports import RegistryPort, StatePort, StorePort
 from actors.record_book import RecordBook
+from actors.transfers import Transfers
 from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing
 from p2pgrid.ids import PeerId
+from p2pgrid.net.bulk_server import BulkServer
 from p2pgrid.net.link import Inbound, Link
 from p2pgrid.net.peer import Peer, libp2p_peer
 
@@ -50,10 +53,12 @@ class Node:
         seed: bytes,
         state: StatePort,
         store: StorePort | None = None,
+        objects: Path | None = None,
         registry: RegistryPort | None = None,
         limits: Limits = DEFAULT_LIMITS,
         timing: Timing = DEFAULT_TIMING,
         make_peer: MakePeer = libp2p_peer,
+        has_sockets: bool = True,
     ) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
@@ -76,6 +81,20 @@ class Node:
             kind=settings.kind,
             addresses=lambda: self._peer.addresses,
         )
+        self._bulk: BulkServer | None = None
+        if has_sockets and store is not None:
+            self._bulk = BulkServer(
+                host=settings.host,
+                port=settings.bulk_port,
+                peer_id=self._book.peer_id,
+                limits=limits,
+                timing=timing,
+            )
+        self._transfers: Transfers | None = None
+        if objects is not None:
+            self._transfers = Transfers(
+                objects, server=self._bulk, name=settings.name, limits=limits, timing=timing
+            )
         self._service = self._make_service(store, registry, limits)
         self._gateway = Gateway(self._service, peer_id=self._book.peer_id, loop=self._loop)
 
@@ -97,7 +116,11 @@ class Node:
         """
         if isinstance(self._service, Domain):
             self._run(self._service.load())
+        if self._bulk is not None:
+            self._bulk.start()
         self._peer.start()
+        if self._transfers is not None:
+            asyncio.run_coroutine_threadsafe(self._transfers.run(), self._loop)
         self._run(self._announcer.renew())
         asyncio.run_coroutine_threadsafe(self._announcer.run(), self._loop)
 
@@ -105,6 +128,10 @@ class Node:
         """Ends all links and frees the port."""
         self._peer.stop()
         self._run(_end_other_tasks())
+        if self._transfers is not None:
+            self._run(self._transfers.close_all())
+        if self._bulk is not None:
+            self._bulk.close()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -127,12 +154,13 @@ class Node:
         )
         if registry is not None:
             return Network(registry=registry, book=self._book)
-        if store is None:
-            raise ValueError("a domain needs a store, a network a registry")
+        if store is None or self._transfers is None:
+            raise ValueError("a domain needs a store and its directory, a network a registry")
         return Domain(
             state=self._state,
             store=store,
             book=self._book,
+            transfers=self._transfers,
             on_published=self._announcer.promptly,
             limits=limits,
         )

@@ -27,6 +27,18 @@ class Limits:
     """Bytes waiting to be written to one peer."""
     requests: int = 64
     """Unanswered requests of one peer."""
+    inline: int = 2 * MIB
+    """An array of more travels by the bulk plane; see ``docs/adr/0008-a-bulk-plane.md``."""
+    transfer: int = 1 << 40
+    """One array on the bulk plane."""
+    transfers: int = 32
+    """Unfinished transfers of all peers."""
+    peer_transfers: int = 4
+    """Unfinished transfers of one peer."""
+    strangers: int = 32
+    """Connections to the bulk port that have shown no token yet."""
+    disk_spare: int = 64 * MIB
+    """Bytes of the disk that no array may take: the node's own records need them."""
     session_objects: int = 100_000
     session_bytes: int = 1024 * MIB
 
@@ -40,6 +52,20 @@ class Timing:
     ping_every_s: float = 2.0
     silent_after_s: float = 8.0
     dht_s: float = 10.0
+    connect_s: float = 3.0
+    """To reach a bulk port; firewalls that swallow packets cost this much, once per link."""
+    hello_s: float = 5.0
+    """For the handshake and the token of a bulk connection."""
+    ticket_s: float = 15.0
+    """How long a token is good."""
+    stall_s: float = 10.0
+    """A bulk connection that moves less than 64 KiB in this time is given up."""
+    patience_s: float = 20.0
+    """How long a transfer that makes no progress is tried again."""
+    transfer_idle_s: float = 600.0
+    """An interrupted transfer that nobody resumes is removed after this time."""
+    orphan_s: float = 3600.0
+    """A file that no dataset names is removed when it is older, at the start of a domain."""
 
 
 DEFAULT_LIMITS = Limits()

@@ -6,7 +6,9 @@ they are. A pointer is a value: in-place forms (``+=``) make this handle point t
 they never change the data of the owner.
 """
 
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 from types import EllipsisType
 from typing import Any, Self
 
@@ -16,6 +18,7 @@ from typing_extensions import override
 
 from p2pgrid.client.home import Home
 from p2pgrid.client.session import Batch, Input, Session
+from p2pgrid.client.transfers import Wishes
 from p2pgrid.errors import ForeignPointerError, UnsupportedRemoteOpError
 from p2pgrid.ids import ObjectId, PeerId, short
 from p2pgrid.protocol import shapes
@@ -94,20 +97,42 @@ class TensorPointer:
                 raise error
         return self
 
-    def get(self, user: str | None = None) -> Array:
+    def get(
+        self,
+        user: str | None = None,
+        *,
+        to: Path | str | None = None,
+        progress: bool | None = None,
+        stop: threading.Event | None = None,
+    ) -> Array:
         """Takes the values home: float, integer or bool array of ``shape``; read-only.
+
+        A large array travels by a connection of its own, which is resumed when it breaks.
 
         Args:
             user: whose right to use; a name of the wallet's keys for this domain. The name only
                 selects a key: the domain believes the signature. Default: who is logged in.
+            to: a ``.npy`` file to make or replace; the array is then mapped from it. Default: the
+                array is in memory.
+            progress: show a bar for large arrays; default: when standard error is a terminal.
+            stop: set it, from any thread, to stop a large array.
 
         Raises:
             GetNotPermittedError: an owner of a source has not allowed this user.
+            DiskFullError: no room at ``to``, or at the domain for a large result on its way.
+            TransferCancelledError: ``stop`` was set.
             ObjectGoneError: the object does not exist any more.
             P2PGridError: why the operation, or one that it needs, failed.
         """
         needed = () if self._session is None else (self._session,)
-        return self._domain.get(self._id, needed=needed, user=user)
+        return self._domain.get(
+            self._id,
+            self._meta,
+            needed=needed,
+            user=user,
+            to=None if to is None else Path(to),
+            wishes=Wishes(progress, stop),
+        )
 
     def sum(self, axis: int | None = None, *, keepdims: bool = False) -> "TensorPointer":
         """The sum over one axis, or over all elements."""

@@ -93,10 +93,10 @@ class Batch:
 class Ask:
     """A request that must not overtake the operations made before it."""
 
-    __slots__ = ("answer", "message")
+    __slots__ = ("answer", "message", "timeout_s")
 
-    def __init__(self, message: Message) -> None:
-        self.message = message
+    def __init__(self, message: Message, timeout_s: float | None) -> None:
+        self.message, self.timeout_s = message, timeout_s
         self.answer: Future[Reply] = Future()
 
     def settle(self, answered: "Future[Reply]") -> None:
@@ -158,17 +158,21 @@ class Session:
         Raises:
             GetNotPermittedError, ObjectGoneError, TransportError: see the classes.
         """
-        ask = Ask(Get(object_id=object_id, account=account))
+        reply = self.ask(Get(object_id=object_id, account=account))
+        if not isinstance(reply.message, Value) or len(reply.buffers) != 1:
+            raise RemoteProtocolError("the domain answered a get with another message")
+        return read_array(reply.message.header, reply.buffers[0])
+
+    def ask(self, message: Message, *, timeout_s: float | None = None) -> Reply:
+        """Asks the domain, after the operations made so far, and waits for the answer."""
+        ask = Ask(message, timeout_s)
         with self._lock:
             self._wait_for_room()
             if self._open.ops:
                 self._close_batch()
             self._queue.append(ask)
             self._schedule()
-        reply = ask.answer.result()
-        if not isinstance(reply.message, Value) or len(reply.buffers) != 1:
-            raise RemoteProtocolError("the domain answered a get with another message")
-        return read_array(reply.message.header, reply.buffers[0])
+        return ask.answer.result()
 
     def wait(self, batch: Batch) -> None:
         """Waits until a batch is answered.
@@ -222,7 +226,7 @@ class Session:
 
     def _send(self, item: Batch | Ask) -> "Future[Reply]":
         if isinstance(item, Ask):
-            return self.link.request(item.message)
+            return self.link.request(item.message, timeout_s=item.timeout_s)
         operate = Operate(ops=tuple(item.ops), free=tuple(item.free))
         return self.link.request(operate, item.buffers)
 

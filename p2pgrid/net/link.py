@@ -27,6 +27,7 @@ from p2pgrid.errors import (
     TransportError,
 )
 from p2pgrid.ids import PeerId
+from p2pgrid.net.counters import Counters
 from p2pgrid.net.transport import FrameStream
 from p2pgrid.protocol import codec, faults
 from p2pgrid.protocol.codec import Buffer, Frame, Kind
@@ -75,8 +76,12 @@ class Link:
         limits: Limits,
         timing: Timing,
         on_request: OnRequest,
+        counters: Counters | None = None,
     ) -> None:
         self.peer: PeerId = stream.peer
+        self.host = stream.host
+        """The IP address of the peer; empty where there is none."""
+        self._counters = counters or Counters()
         self.dialled = dialled
         self.array_bytes_received = 0
         """Bytes of arrays that came with answers: what has moved to this side."""
@@ -185,6 +190,7 @@ class Link:
     async def _read(self) -> None:
         while True:
             body = await self._stream.receive(limit=self._frame_limit)
+            self._counters.received += codec.PREFIX_BYTES + len(body)
             frame = codec.decode(body)
             match frame.envelope.kind:
                 case Kind.ANSWER:
@@ -229,8 +235,10 @@ class Link:
                         self._answers_queued -= 1
                 await self._stream.send(chunks)
                 self._sent_at = self._clock.current_time()
+                size = sum(map(len, chunks))
+                self._counters.sent += size
                 with self._lock:
-                    self._queued -= sum(map(len, chunks))
+                    self._queued -= size
             self._work = trio.Event()
             if not self._outbox:
                 await self._work.wait()

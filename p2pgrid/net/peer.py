@@ -12,6 +12,7 @@ import trio
 from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing
 from p2pgrid.errors import LocalProtocolError, PeerUnreachableError, TransportError
 from p2pgrid.ids import PeerId
+from p2pgrid.net.counters import Counters
 from p2pgrid.net.dht import Dht
 from p2pgrid.net.link import Inbound, Link
 from p2pgrid.net.portal import Portal
@@ -45,6 +46,8 @@ class Peer:
         timing: Timing = DEFAULT_TIMING,
         portal: Portal | None = None,
     ) -> None:
+        self.counters = Counters()
+        """Bytes on the control streams of all peers."""
         self._make_transport = make_transport
         self._on_request, self._on_over = on_request, on_over
         self._limits, self._timing = limits, timing
@@ -169,6 +172,7 @@ class Peer:
             limits=self._limits,
             timing=self._timing,
             on_request=self._on_request,
+            counters=self.counters,
         )
         self._links[link.peer] = link
         return link

@@ -27,6 +27,8 @@ class Libp2pStream:
     def __init__(self, stream: Any) -> None:
         self._stream = stream
         self._peer = PeerId(stream.muxed_conn.peer_id.to_base58())
+        address: tuple[str, int] | None = stream.get_remote_address()
+        self._host = address[0] if address else ""
         self._ahead = bytearray()
         self._is_writing = False
         self._heard_at = trio.current_time()
@@ -35,6 +37,11 @@ class Libp2pStream:
     def peer(self) -> PeerId:
         """The peer id that noise authenticated."""
         return self._peer
+
+    @property
+    def host(self) -> str:
+        """The IP address of the other end of the connection."""
+        return self._host
 
     @property
     def heard_at(self) -> float:
