@@ -28,7 +28,7 @@ class Limits:
     requests: int = 64
     """Unanswered requests of one peer."""
     inline: int = 2 * MIB
-    """An array of more travels by the bulk plane; see ``docs/adr/0008-a-bulk-plane.md``."""
+    """An array of more travels by the bulk plane (measured: ``docs/adr/0008-a-bulk-plane.md``)."""
     transfer: int = 1 << 40
     """One array on the bulk plane."""
     transfers: int = 32
@@ -41,6 +41,11 @@ class Limits:
     """Bytes of the disk that no array may take: the node's own records need them."""
     session_objects: int = 100_000
     session_bytes: int = 1024 * MIB
+
+    @property
+    def inline_array(self) -> int:
+        """Bytes of the largest array that travels inside a message."""
+        return min(self.inline, self.frame // 2)
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,7 +195,7 @@ class DomainClient:
             session=live,
             logins=self._logins,
             user=user,
-            transfers=self.transfers if meta.nbytes > self._limits.inline else None,
+            transfers=self.transfers if meta.nbytes > self._limits.inline_array else None,
             timing=self._timing,
             wishes=wishes,
         )

@@ -36,7 +36,7 @@ def parcels_of(arrays: Mapping[str, Array], *, limits: Limits) -> tuple[Parcel, 
     inline = inline_bytes = 0
     for name, array in arrays.items():
         fits = inline_bytes + array.nbytes <= limits.frame // 2
-        uploaded = array.nbytes > limits.inline or not fits
+        uploaded = array.nbytes > limits.inline_array or not fits
         header = header_of(array, buffer=0 if uploaded else inline)
         if not uploaded:
             inline += 1

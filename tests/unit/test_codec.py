@@ -105,12 +105,12 @@ GOLDEN: dict[str, Golden] = {
             (m.NewTensor("values", OWN, HEADER),),
         ),
         b"\0\0\x80?\0\0\0@",
-        "cf000000c300000094000788a474797065a77075626c697368aa646174617365745f6964c4107365"
+        "d9000000cd00000094000788a474797065a77075626c697368aa646174617365745f6964c4107365"
         "7373696f6e707265666978000000a46e616d65a56865617274ab6465736372697074696f6ea46d6d"
         "4867a47461677391a3236270a7616c6c6f77656491a3616e6ea8616e6e6f756e6365c3a774656e73"
-        "6f72739184a474797065aa6e65772d74656e736f72a46e616d65a676616c756573a96f626a656374"
+        "6f72739185a474797065aa6e65772d74656e736f72a46e616d65a676616c756573a96f626a656374"
         "5f6964c41073657373696f6e707265666978000000a668656164657293a7666c6f61743332920102"
-        "0091080000803f00000040",
+        "00a875706c6f61646564c291080000803f00000040",
     ),
     "published": (
         Kind.ANSWER,
@@ -191,6 +191,66 @@ GOLDEN: dict[str, Golden] = {
         b"\0\0\x80?\0\0\0@",
         "310000002500000094010782a474797065a576616c7565a668656164657293a7666c6f6174333292"
         "01020091080000803f00000040",
+    ),
+    "open-upload": (
+        Kind.REQUEST,
+        m.OpenUpload(OWN, "float32", (1, 2)),
+        b"",
+        "4d0000004900000094000784a474797065ab6f70656e2d75706c6f6164a96f626a6563745f6964c4"
+        "1073657373696f6e707265666978000000a56474797065a7666c6f61743332a57368617065920102"
+        "90",
+    ),
+    "open-download": (
+        Kind.REQUEST,
+        m.OpenDownload(OWN, OWN, "ann", 1 << 40),
+        b"",
+        "720000006e00000094000785a474797065ad6f70656e2d646f776e6c6f6164ab7472616e73666572"
+        "5f6964c41073657373696f6e707265666978000000a96f626a6563745f6964c41073657373696f6e"
+        "707265666978000000a76163636f756e74a3616e6ea66f6666736574cf000001000000000090",
+    ),
+    "opened": (
+        Kind.ANSWER,
+        m.Opened(1 << 41, 1 << 40, m.Ticket(4001, KEY, KEY)),
+        b"",
+        "990000009500000094010784a474797065a66f70656e6564a473697a65cf0000020000000000a66f"
+        "6666736574cf0000010000000000a67469636b657483a4706f7274cd0fa1ab66696e676572707269"
+        "6e74c420000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1fa5746f6b"
+        "656ec420000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f90",
+    ),
+    "send-chunk": (
+        Kind.REQUEST,
+        m.SendChunk(OWN, 1 << 40, KEY[:8]),
+        b"\0\0\x80?\0\0\0@",
+        "610000005500000094000784a474797065aa73656e642d6368756e6bab7472616e736665725f6964"
+        "c41073657373696f6e707265666978000000a66f6666736574cf0000010000000000a66469676573"
+        "74c408000102030405060791080000803f00000040",
+    ),
+    "durable": (
+        Kind.ANSWER,
+        m.Durable(1 << 40),
+        b"",
+        "260000002200000094010782a474797065a764757261626c65a66f6666736574cf000001000000000090",
+    ),
+    "fetch-chunk": (
+        Kind.REQUEST,
+        m.FetchChunk(OWN, 1 << 40),
+        b"",
+        "480000004400000094000783a474797065ab66657463682d6368756e6bab7472616e736665725f69"
+        "64c41073657373696f6e707265666978000000a66f6666736574cf000001000000000090",
+    ),
+    "chunk": (
+        Kind.ANSWER,
+        m.Chunk(1 << 40, KEY[:8]),
+        b"\0\0\x80?\0\0\0@",
+        "3e0000003200000094010783a474797065a56368756e6ba66f6666736574cf0000010000000000a6"
+        "646967657374c408000102030405060791080000803f00000040",
+    ),
+    "close-transfer": (
+        Kind.REQUEST,
+        m.CloseTransfer(OWN),
+        b"",
+        "3b0000003700000094000782a474797065ae636c6f73652d7472616e73666572ab7472616e736665"
+        "725f6964c41073657373696f6e70726566697800000090",
     ),
     "done": (
         Kind.ANSWER,
@@ -314,7 +374,7 @@ def _plain(kind: Any, args: tuple[Any, ...], meta: Meta) -> st.SearchStrategy[An
 
 
 @pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.__name__)
-@settings(max_examples=settings().max_examples // 4)  # of each of twenty messages
+@settings(max_examples=settings().max_examples // 4)  # of each of thirty messages
 @given(data=st.data())
 def test_what_is_read_is_what_was_written(kind: type[Any], data: st.DataObject) -> None:
     message = data.draw(strategy_of(kind))
@@ -534,6 +594,17 @@ CAPS: dict[str, tuple[int, Callable[[int], Message]]] = {
     "records": (m.MAX_RECORDS, lambda n: m.Found((b"r",) * n)),
     "record": (m.MAX_RECORD_BYTES, lambda n: m.Found((bytes(n),))),
     "records of a join": (m.MAX_RECORDS, lambda n: m.Join(b"", (b"r",) * n)),
+    "id of an upload": (16, lambda n: m.OpenUpload(bytes(n), "bool", ())),
+    "dimensions of an upload": (MAX_DIMS, lambda n: m.OpenUpload(OWN, "bool", (1,) * n)),
+    "dtype of an upload": (8, lambda n: m.OpenUpload(OWN, name_of(n), ())),
+    "id of a download": (16, lambda n: m.OpenDownload(bytes(n), OWN)),
+    "account of a download": (128, lambda n: m.OpenDownload(OWN, OWN, name_of(n))),
+    "offset of a download": ((1 << 62) - 1, lambda n: m.OpenDownload(OWN, OWN, "", n)),
+    "size of a transfer": ((1 << 62) - 1, lambda n: m.Opened(n, 0)),
+    "port of a ticket": (65_535, lambda n: m.Opened(1, 0, m.Ticket(n, KEY, KEY))),
+    "fingerprint of a ticket": (32, lambda n: m.Opened(1, 0, m.Ticket(1, bytes(n), KEY))),
+    "token of a ticket": (32, lambda n: m.Opened(1, 0, m.Ticket(1, KEY, bytes(n)))),
+    "digest of a chunk": (8, lambda n: m.SendChunk(OWN, 0, bytes(n))),
     "published record": (m.MAX_RECORD_BYTES, lambda n: m.Published(bytes(n))),
 }
 
@@ -556,6 +627,11 @@ TOO_LITTLE: dict[str, Message] = {
     "short signature": m.Login(b"", bytes(63)),
     "short nonce": m.Challenge("domain", "n", bytes(15), b""),
     "short prefix": m.Session("n", "owner", bytes(7)),
+    "port 0": m.Opened(1, 0, m.Ticket(0, KEY, KEY)),
+    "short fingerprint": m.Opened(1, 0, m.Ticket(1, bytes(31), KEY)),
+    "short token": m.Opened(1, 0, m.Ticket(1, KEY, bytes(31))),
+    "short digest": m.Chunk(0, bytes(7)),
+    "negative offset": m.FetchChunk(OWN, -1),
     "negative dimension": literal(shape=(-1,)),
     "negative buffer": literal(buffer=-1),
 }
