@@ -48,6 +48,11 @@ class Upload:
         """True when all of it is durable."""
         return self._receiver.progress.is_whole
 
+    @property
+    def rested_s(self) -> float:
+        """For how long nothing has happened."""
+        return time.monotonic() - self.touched_at
+
     def rewind(self, offset: int) -> int:
         """Ends what broke off: where to go on; what the client asks for does not matter."""
         del offset
@@ -101,6 +106,11 @@ class Download:
         self._source = FileSource(exported.path, start=exported.start, size=self.size)
         if exported.is_temporary:
             exported.path.unlink()  # what is open stays readable, and nothing is left behind
+
+    @property
+    def rested_s(self) -> float:
+        """For how long nothing has happened."""
+        return time.monotonic() - self.touched_at
 
     def rewind(self, offset: int) -> int:
         """Goes on where the client asks.

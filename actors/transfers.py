@@ -154,12 +154,16 @@ class Transfers:
             await self._close(transfer_id)
 
     async def run(self) -> None:
-        """Removes transfers that nobody resumes, until cancelled."""
+        """Looks after the transfers, until cancelled."""
         while True:
             await asyncio.sleep(self._timing.transfer_idle_s / 4)
-            for transfer_id in tuple(self._open):
-                if self._rests(transfer_id, self._timing.transfer_idle_s):
-                    await self._close(transfer_id)
+            await self.sweep()
+
+    async def sweep(self) -> None:
+        """Removes transfers that nobody has resumed for too long."""
+        for transfer_id in tuple(self._open):
+            if self._rests(transfer_id, self._timing.transfer_idle_s):
+                await self._close(transfer_id)
 
     async def close_all(self) -> None:
         """Ends all transfers, at the end of the node."""
@@ -216,8 +220,8 @@ class Transfers:
 
     def _rests(self, transfer_id: bytes, rest_s: float) -> bool:
         is_at_work = self._server is not None and self._server.is_at_work(transfer_id)
-        rested_s = time.monotonic() - self._open[transfer_id].touched_at
-        return not is_at_work and rested_s >= rest_s
+        transfer = self._open.get(transfer_id)
+        return transfer is not None and not is_at_work and transfer.rested_s >= rest_s
 
     async def _close(self, transfer_id: bytes) -> None:
         async with self._lock(transfer_id):

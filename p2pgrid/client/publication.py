@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from p2pgrid.client.calls import ask
-from p2pgrid.client.transfers import Patience, Transfers, Wishes, close_transfer
+from p2pgrid.client.transfers import Patience, Transfers, Wishes, close_transfers
 from p2pgrid.config import Limits, Timing
 from p2pgrid.errors import TransportError
 from p2pgrid.ids import ID_BYTES
@@ -21,6 +21,9 @@ from p2pgrid.protocol.messages import NewTensor, Opened, OpenUpload, Publish, Pu
 
 SLOW_DISK_BYTES_PER_S = 50e6
 """What a disk reserves or spools at least, beside the time of a request."""
+
+ABANDON_S = 2.0
+"""How long the domain may take to clear away what was not published."""
 
 
 class Parcel(NamedTuple):
@@ -110,8 +113,8 @@ class Publication:
 
     def _abandon(self) -> None:
         if self._last_link is not None:
-            for parcel in self._uploads:
-                close_transfer(self._last_link, parcel.tensor.object_id)
+            ids = [parcel.tensor.object_id for parcel in self._uploads]
+            close_transfers(self._last_link, ids, wait_s=ABANDON_S)
 
 
 def patient_s(size: int, timing: Timing) -> float:

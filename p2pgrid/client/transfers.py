@@ -11,7 +11,8 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import wait
 from typing import NamedTuple
 
 from p2pgrid.client.cargo import Incoming, Outgoing
@@ -106,7 +107,7 @@ class Transfers:
         finally:
             cargo.receiver.close()
             if cargo.link is not None:
-                close_transfer(cargo.link, cargo.transfer_id)
+                close_transfers(cargo.link, (cargo.transfer_id,), wait_s=0)
 
     def _carry(self, cargo: Outgoing | Incoming, open_: Open, bar: ProgressBar) -> None:
         patience = Patience(self._timing.patience_s, cargo.stop)
@@ -121,6 +122,8 @@ class Transfers:
                     raise TransferCancelledError(
                         durable=progress.durable, size=progress.size
                     ) from None
+                if cargo.link is None:
+                    raise  # it has not begun
                 log.info("transfer broke", extra={"cause": type(error).__name__})
                 breaks += 1
                 if cargo.progress.durable > before:
@@ -171,7 +174,7 @@ class Transfers:
             return None
 
 
-def close_transfer(link: Link, transfer_id: bytes) -> None:
-    """Tells the domain that a transfer is over; a domain that does not hear it finds out itself."""
+def close_transfers(link: Link, transfer_ids: Iterable[bytes], *, wait_s: float) -> None:
+    """Tells the domain that transfers are over; a domain that does not hear it finds out itself."""
     with contextlib.suppress(NetworkError):
-        link.request(CloseTransfer(transfer_id))
+        wait([link.request(CloseTransfer(it)) for it in transfer_ids], timeout=wait_s)

@@ -66,11 +66,25 @@ class ArraySource:
         if self._flat is not None:
             return self._flat[offset : offset + size]
         width = self._dtype.itemsize
-        part = self._array.flat[offset // width : (offset + size) // width]
+        part = _elements(self._array, offset // width, (offset + size) // width)
         return np.ascontiguousarray(part, dtype=self._dtype).view(np.uint8).data
 
     def close(self) -> None:
         """The array is the caller's."""
+
+
+def _elements(array: Array, start: int, stop: int) -> Array:
+    """Elements in C order, as one row; copies little more than them, however they lie."""
+    if array.ndim < 2:  # noqa: PLR2004 a row, or a number
+        return array.reshape(-1)[start:stop]
+    row = array[0].size
+    first, last = start // row, (stop - 1) // row
+    if first == last:
+        return _elements(array[first], start - first * row, stop - first * row)
+    head = _elements(array[first], start - first * row, row)
+    middle = np.ascontiguousarray(array[first + 1 : last]).reshape(-1)
+    tail = _elements(array[last], 0, stop - last * row)
+    return np.concatenate([head, middle, tail])
 
 
 class FileSource:

@@ -109,7 +109,9 @@ class BulkServer:
         return transfer_id in self._workers
 
     def close(self) -> None:
-        """Ends every connection and frees the port."""
+        """Ends every connection and frees the port; twice is as once."""
+        if self._closing.is_set():
+            return
         self._closing.set()
         self._listener.shutdown(socket.SHUT_RDWR)
         self._thread.join()
@@ -137,7 +139,9 @@ class BulkServer:
         stranger.settimeout(self._timing.hello_s)
         with self._lock:
             if len(self._strangers) >= self._limits.strangers:
-                _hang_up(next(iter(self._strangers)))
+                oldest = next(iter(self._strangers))
+                del self._strangers[oldest]
+                _hang_up(oldest)
             self._strangers[stranger] = None
         threading.Thread(
             target=self._serve, args=(stranger,), name="p2pgrid-bulk", daemon=True
@@ -177,8 +181,9 @@ class BulkServer:
         """Burns the ticket that fits the proof; None when there is none."""
         with self._lock:
             job = self._jobs.get(transfer_id, self._no_job)
-            fits = is_proof(proof, job.proof)
-            if not fits or time.monotonic() > job.good_until or transfer_id in self._workers:
+            is_good = is_proof(proof, job.proof) and time.monotonic() <= job.good_until
+            is_free = transfer_id not in self._workers and connection in self._strangers
+            if not is_good or not is_free:
                 return None
             del self._jobs[transfer_id]
             del self._strangers[connection]

@@ -16,15 +16,20 @@ from actors.state import State
 from actors.store import Store
 
 
-def serve(directory: NodeDirectory) -> None:
-    """Serves until stdin closes."""
-    node = Node(
+def build(directory: NodeDirectory, state: State) -> Node:
+    """The domain of a directory, not yet started."""
+    return Node(
         directory.settings(),
         seed=directory.seed(),
-        state=LocalState(State(directory.database)),
+        state=LocalState(state),
         store=LocalStore(Store(directory.objects)),
         objects=directory.objects,
     )
+
+
+def serve(directory: NodeDirectory) -> None:
+    """Serves until stdin closes."""
+    node = build(directory, State(directory.database))
     node.start()
     sys.stdout.write(json.dumps({"address": node.addresses[0]}) + "\n")
     sys.stdout.flush()
