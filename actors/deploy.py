@@ -33,9 +33,10 @@ def start_node(directory: NodeDirectory) -> NodeStatus:
     """
     running = _running(directory)
     if running is None:
-        port = directory.settings().port
-        if not port_is_free(port):
-            raise PortInUseError(port=port)
+        settings = directory.settings()
+        for port in (settings.port, settings.bulk_port):
+            if port and not port_is_free(port):
+                raise PortInUseError(port=port)
         running = start_cluster(_cluster_settings(directory))
     try:
         return _driver(running).start_actors(directory, running)  # type: ignore[no-any-return]

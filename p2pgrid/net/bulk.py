@@ -43,8 +43,10 @@ from p2pgrid.protocol.messages import Ticket
 OnDurable = Callable[[int], None]
 
 PIECE_BYTES = 128 << 10
+READS = 4
 STALL_BYTES = 64 << 10
-SYNC_BYTES = 32 << 20
+MARK_BYTES_APART = 16 << 20
+SYNC_BYTES = 64 << 20
 TICK_S = 0.5
 """How soon a blocked call notices that it is to stop."""
 
@@ -61,6 +63,8 @@ class Pipe:
         counters: Counters,
     ) -> None:
         connection.settimeout(TICK_S)
+        # Headers and marks are small: without this each may wait 40 ms for an acknowledgement.
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = connection
         self._input = select.poll()
         self._input.register(connection, select.POLLIN)
@@ -108,15 +112,21 @@ class Pipe:
         return bool(self._input.poll(0))
 
     def _read_some(self, view: memoryview) -> int:
+        """Reads a few TLS records: one at a time would spend much on looking at the clock."""
+        done = 0
         try:
-            count = self._socket.recv_into(view)
+            for _ in range(READS):
+                count = self._socket.recv_into(view[done:])
+                if count == 0:
+                    raise TransportError("the other end closed the bulk connection")
+                done += count
+                if done == len(view):
+                    break
         except TimeoutError:
-            return 0
+            pass
         except OSError as error:
             raise TransportError("the bulk connection broke while reading") from error
-        if count == 0:
-            raise TransportError("the other end closed the bulk connection")
-        return count
+        return done
 
     def _write_some(self, view: memoryview) -> int:
         try:
@@ -236,7 +246,7 @@ def receive(pipe: Pipe, receiver: Receiver, *, on_durable: OnDurable = lambda _:
         place = receiver.place(header.offset, header.size)
         pipe.read_into(place)
         receiver.keep(header.offset, place, header.digest)
-        if progress.durable > told:
+        if progress.durable - told >= MARK_BYTES_APART or progress.is_whole:
             told = progress.durable
             pipe.write(write_mark(told))
             on_durable(told)

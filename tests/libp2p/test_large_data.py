@@ -19,6 +19,7 @@ from p2pgrid.client.transfers import Transfers
 from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING
 from p2pgrid.errors import DiskFullError, TransferCancelledError, TransportError
 from p2pgrid.net.bulk import Pipe
+from p2pgrid.net.bulk_server import BulkServer
 from tests.libp2p.conftest import ROOT, Clinic
 
 pytestmark = pytest.mark.libp2p
@@ -64,6 +65,21 @@ class Striking(threading.Event):
             os.kill(self._pid, self._signal)
 
 
+class Cutting(threading.Event):
+    """An event that ends the connections of a bulk port, once."""
+
+    def __init__(self, bulk: BulkServer) -> None:
+        super().__init__()
+        self._bulk = bulk
+
+    @override
+    def set(self) -> None:
+        if not self.is_set():
+            super().set()
+            for transfer_id in tuple(self._bulk._workers):
+                threading.Thread(target=self._bulk.revoke, args=(transfer_id,)).start()
+
+
 def test_large_arrays_take_the_bulk_port_and_small_ones_the_link(clinic: Clinic) -> None:
     clinic.start_here()
     owner = clinic.owner()
@@ -89,6 +105,28 @@ def test_a_result_is_taken_into_a_file_and_mapped(clinic: Clinic, tmp_path: Path
     np.testing.assert_array_equal(mapped, matrix.T + 1)
     np.testing.assert_array_equal(np.load(tmp_path / "result.npy"), matrix.T + 1)
     assert not list(tmp_path.glob("*.part"))
+
+
+@pytest.mark.parametrize("direction", ["up", "down"])
+def test_a_connection_that_breaks_is_resumed_and_what_has_arrived_is_not_sent_again(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch, direction: str
+) -> None:
+    bulk = clinic.start_here()._bulk
+    assert bulk is not None
+    owner = clinic.owner()
+    counters = owner.transfers.counters
+    pointer = owner.publish("before", VALUES).pointers[0]
+    cut = Cutting(bulk)
+    when_moved(monkeypatch, owner.transfers, VALUES.nbytes + 8 * MIB, cut)
+    before = counters.sent + counters.received
+    if direction == "up":
+        owner.publish("after", VALUES)
+    else:
+        np.testing.assert_array_equal(pointer.get(), VALUES)
+    assert cut.is_set()
+    moved = counters.sent + counters.received - before
+    assert moved <= VALUES.nbytes + 8 * MIB  # what was in the sockets' buffers is lost
+    np.testing.assert_array_equal(owner.datasets[0].pointers[0].get(), VALUES)
 
 
 @pytest.mark.parametrize("direction", ["up", pytest.param("down", marks=pytest.mark.slow)])
