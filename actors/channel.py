@@ -21,9 +21,9 @@ import msgspec
 from msgspec import Struct
 
 from actors.logs import current_request
-from actors.ports import Executed, FailedObject
+from actors.ports import Executed, Exported, FailedObject
 from actors.store import Store
-from p2pgrid.errors import InternalError, UnavailableError
+from p2pgrid.errors import DiskFullError, InternalError, UnavailableError
 from p2pgrid.ids import ObjectId
 from p2pgrid.protocol.arrays import Array, ArrayHeader, header_of, raw_bytes, read_array
 from p2pgrid.protocol.codec import Buffer
@@ -54,6 +54,18 @@ class Fetch(Struct, tag="fetch", array_like=True):
     object_id: bytes
 
 
+class Adopt(Struct, tag="adopt", array_like=True):
+    """Take drafts of tensors over."""
+
+    object_ids: list[bytes]
+
+
+class Export(Struct, tag="export", array_like=True):
+    """Give the values of an object as a file."""
+
+    object_id: bytes
+
+
 class Drop(Struct, tag="drop", array_like=True):
     """Forget the objects of a session."""
 
@@ -73,6 +85,21 @@ class Fetched(Struct, tag="fetched", array_like=True):
     header: ArrayHeader
 
 
+class File(Struct, tag="file", array_like=True):
+    """The values are in a file; see ``ports.Exported``."""
+
+    path: str
+    start: int
+    is_temporary: bool
+
+
+class Full(Struct, tag="full", array_like=True):
+    """The disk has no room."""
+
+    needed: int
+    free: int
+
+
 class Missing(Struct, tag="missing", array_like=True):
     """There is no such object."""
 
@@ -83,8 +110,8 @@ class Broken(Struct, tag="broken", array_like=True):
     reference: str
 
 
-Request = Put | Execute | Fetch | Drop
-Answer = Done | Fetched | Missing | Broken
+Request = Put | Execute | Fetch | Adopt | Export | Drop
+Answer = Done | Fetched | File | Full | Missing | Broken
 
 _encoder = msgspec.msgpack.Encoder()
 _requests = msgspec.msgpack.Decoder(tuple[Request, list[int], str])
@@ -151,6 +178,8 @@ class StoreServer:
             return self._carry_out(request, buffers)
         except KeyError:
             return Missing(), ()
+        except DiskFullError as error:
+            return Full(error.needed, error.free), ()
         except Exception:
             reference = secrets.token_hex(4)
             log.exception("request failed", extra={"reference": reference})
@@ -173,6 +202,11 @@ class StoreServer:
                         for object_id, header in request.tensors
                     ]
                 )
+            case Export():
+                path, start, is_temporary = self._store.export(ObjectId(request.object_id))
+                return File(str(path), start, is_temporary), ()
+            case Adopt():
+                self._store.adopt([ObjectId(object_id) for object_id in request.object_ids])
             case Drop():
                 self._store.drop(request.prefix)
         return Done(), ()
@@ -225,6 +259,17 @@ class ChannelStore:
             raise KeyError(object_id)
         return read_array(answer.header, buffers[0])
 
+    async def adopt(self, object_ids: Sequence[ObjectId]) -> None:
+        """See ``StorePort``."""
+        await self._ask(Adopt(list(object_ids)))
+
+    async def export(self, object_id: ObjectId) -> Exported:
+        """See ``StorePort``."""
+        answer, _ = await self._ask(Export(object_id))
+        if not isinstance(answer, File):
+            raise KeyError(object_id)
+        return Exported(Path(answer.path), answer.start, answer.is_temporary)
+
     async def drop(self, prefix: bytes) -> None:
         """See ``StorePort``."""
         await self._ask(Drop(prefix))
@@ -246,6 +291,8 @@ class ChannelStore:
         answer, parts = await future
         if isinstance(answer, Broken):
             raise InternalError(reference=answer.reference)
+        if isinstance(answer, Full):
+            raise DiskFullError(needed=answer.needed, free=answer.free)
         return answer, parts
 
     async def _connect(self) -> asyncio.StreamWriter:

@@ -114,7 +114,7 @@ def _end(directories: Nodes, running: RunningCluster) -> None:
 def _refuse_used_ports(directories: Nodes) -> None:
     for directory in directories:
         settings = directory.settings()
-        for port in (settings.port, settings.metrics_port):
+        for port in (settings.port, settings.bulk_port, settings.metrics_port):
             if port and not port_is_free(port):
                 raise PortInUseError(port=port)
 

@@ -8,14 +8,25 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
+from typing import TypeVar
 
 import msgspec
 
 from actors.gateway import Answer, Handler, LinkSession, require_account
 from actors.meter import Load
-from actors.ports import AuditEvent, DatasetEntry, FailedObject, StatePort, StorePort, TensorEntry
+from actors.ports import (
+    AuditEvent,
+    DatasetEntry,
+    Exported,
+    FailedObject,
+    StatePort,
+    StorePort,
+    TensorEntry,
+)
 from actors.record_book import RecordBook, fitting
 from actors.sessions import Sessions
+from actors.transfer import Holder
+from actors.transfers import Transfers
 from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing
 from p2pgrid.errors import (
     DuplicateError,
@@ -23,31 +34,45 @@ from p2pgrid.errors import (
     ObjectGoneError,
     PublishNotPermittedError,
     RemoteProtocolError,
+    TooLargeError,
 )
 from p2pgrid.ids import DatasetId, ObjectId, short
 from p2pgrid.policy.access import Label, require_get, require_owner
 from p2pgrid.policy.leases import Lease, Owner
 from p2pgrid.policy.objects import SessionObjects
 from p2pgrid.protocol import faults
-from p2pgrid.protocol.arrays import Array, dtype_named, header_of, raw_bytes, read_array
+from p2pgrid.protocol.arrays import (
+    Array,
+    ArrayHeader,
+    claimed_bytes,
+    dtype_named,
+    header_of,
+    raw_bytes,
+    read_array,
+)
 from p2pgrid.protocol.messages import (
     TICKS_PER_S,
     Account,
     Accounts,
+    CloseTransfer,
     Done,
     Enrol,
     FailedOp,
     Failure,
+    FetchChunk,
     Get,
     ListAccounts,
     ListDatasets,
     ListObjects,
     Message,
     Op,
+    OpenDownload,
+    OpenUpload,
     Operate,
     Operated,
     Publish,
     Published,
+    SendChunk,
     Spent,
     Value,
 )
@@ -56,6 +81,7 @@ from p2pgrid.protocol.records import normalise_tag
 
 OnPublished = Callable[[], Awaitable[None]]
 Tensors = list[tuple[ObjectId, Array]]
+Given = TypeVar("Given", Array, Exported)
 
 _encoder = msgspec.msgpack.Encoder()
 
@@ -71,12 +97,14 @@ class Domain:
         state: StatePort,
         store: StorePort,
         book: RecordBook,
+        transfers: Transfers,
         on_published: OnPublished,
         limits: Limits = DEFAULT_LIMITS,
         timing: Timing = DEFAULT_TIMING,
     ) -> None:
         self.name = book.name
         self._state, self._store, self._book = state, store, book
+        self._transfers, self._limits = transfers, limits
         self._on_published = on_published
         self._accounts: dict[bytes, Account] = {}
         self._allowed: dict[DatasetId, frozenset[str]] = {}
@@ -98,6 +126,11 @@ class Domain:
                 Publish: self._publish,
                 Operate: self._operate,
                 Get: self._get,
+                OpenUpload: self._open_upload,
+                OpenDownload: self._open_download,
+                SendChunk: self._take_chunk,
+                FetchChunk: self._give_chunk,
+                CloseTransfer: self._close_transfer,
             }
         )
 
@@ -106,6 +139,7 @@ class Domain:
         self._accounts = {account.public_key: account for account in await self._state.accounts()}
         for entry in await self._state.datasets():
             self._list(entry)
+        self._transfers.clean_up(self._labels)
 
     def account_of(self, public_key: bytes) -> Account | None:
         """The account that this key is enrolled for."""
@@ -133,7 +167,7 @@ class Domain:
         self._entries[entry.dataset_id] = entry
         self._allowed[entry.dataset_id] = entry.allowed
         for tensor in entry.tensors:
-            meta = ArrayMeta(tensor.shape, dtype_named(tensor.dtype))
+            meta = _meta_of(tensor.dtype, tensor.shape)
             self._labels[tensor.object_id] = Label(meta, frozenset({entry.dataset_id}), True)
         self._book.add(entry)
 
@@ -160,23 +194,39 @@ class Domain:
     async def _publish(
         self, session: LinkSession, message: Publish, buffers: Sequence[memoryview]
     ) -> Answer:
-        owner = session.account
-        if owner is None or owner.role != "owner":
-            raise PublishNotPermittedError(domain=self.name)
+        owner = self._publisher(session)
         entry = _entry_of(message)
         async with self._publishing:
             if self._entries.get(entry.dataset_id) != entry:
-                await self._store_and_list(entry, _arrays_of(message, buffers))
+                uploads = self._uploads_of(message, owner)
+                await self._store_and_list(entry, _arrays_of(message, buffers), uploads)
                 await self._state.audit(AuditEvent(owner.name, "publish", entry.name, "done"))
         await self._on_published()
         return Answer(Published(self._book.dataset_record(entry.dataset_id)))
 
-    async def _store_and_list(self, entry: DatasetEntry, arrays: Tensors) -> None:
+    def _publisher(self, session: LinkSession) -> Account:
+        if session.account is None or session.account.role != "owner":
+            raise PublishNotPermittedError(domain=self.name)
+        return session.account
+
+    def _uploads_of(self, message: Publish, owner: Account) -> list[ObjectId]:
+        """The tensors whose values were sent before, each of them whole."""
+        uploads = [tensor for tensor in message.tensors if tensor.uploaded]
+        for tensor in uploads:
+            meta = _meta_of(tensor.header.dtype, tensor.header.shape)
+            self._transfers.require_uploaded(ObjectId(tensor.object_id), meta, owner.name)
+        return [ObjectId(tensor.object_id) for tensor in uploads]
+
+    async def _store_and_list(
+        self, entry: DatasetEntry, arrays: Tensors, uploads: Sequence[ObjectId]
+    ) -> None:
         """Values first, then the catalog: what is listed is whole, whatever happens between."""
         self._check_unused(entry)
         await self._store.put(arrays)
+        await self._store.adopt(uploads)
         await self._state.add_dataset(entry)
         self._list(entry)
+        self._transfers.adopted(uploads)
 
     def _check_unused(self, entry: DatasetEntry) -> None:
         names = {other.name for other in self._entries.values()}
@@ -236,22 +286,82 @@ class Domain:
     async def _get(self, session: LinkSession, message: Get, _: object) -> Answer:
         account = require_account(session, message.account, action="get", domain=self.name)
         object_id = ObjectId(message.object_id)
-        label = _objects_of(session).find(object_id)
+        await self._require_get(account, object_id, _objects_of(session).find(object_id))
+        array = await self._given(session, account, object_id, self._store.get)
+        return Answer(Value(header_of(array, buffer=0)), (raw_bytes(array),))
+
+    async def _require_get(self, account: Account, object_id: ObjectId, label: Label) -> None:
         try:
             require_get(account, object_id, label.sources, self._allowed, domain=self.name)
         except GetNotPermittedError:
             await self._audit_get(account, object_id, "refused")
             raise
+
+    async def _given(
+        self,
+        session: LinkSession,
+        account: Account,
+        object_id: ObjectId,
+        ask_store: Callable[[ObjectId], Awaitable[Given]],
+    ) -> Given:
+        """What the store gives of an object; it is in the audit log before it leaves."""
         try:
-            array = await self._store.get(object_id)
+            given = await ask_store(object_id)
         except KeyError:
             _objects_of(session).find(object_id)  # it failed meanwhile: raises why
             raise ObjectGoneError(object_id=short(object_id), domain=self.name) from None
         await self._audit_get(account, object_id, "given")
-        return Answer(Value(header_of(array, buffer=0)), (raw_bytes(array),))
+        return given
 
     async def _audit_get(self, account: Account, object_id: ObjectId, outcome: str) -> None:
         await self._state.audit(AuditEvent(account.name, "get", short(object_id), outcome))
+
+    async def _open_upload(self, session: LinkSession, message: OpenUpload, _: object) -> Answer:
+        owner = self._publisher(session)
+        object_id = ObjectId(message.object_id)
+        if object_id in self._labels:
+            raise DuplicateError(what="tensor id", name=short(object_id))
+        meta = _meta_of(message.dtype, message.shape)
+        if meta.nbytes > self._limits.transfer:
+            limit = self._limits.transfer
+            raise TooLargeError(what="bytes of an array", size=meta.nbytes, limit=limit)
+        holder = Holder(owner.name, session.link.peer)
+        return Answer(await self._transfers.open_upload(object_id, meta, holder))
+
+    async def _open_download(
+        self, session: LinkSession, message: OpenDownload, _: object
+    ) -> Answer:
+        """Opens what ``get`` would give; a resumption is granted anew, by the first label."""
+        account = require_account(session, message.account, action="get", domain=self.name)
+        object_id = ObjectId(message.object_id)
+        holder = Holder(account.name, session.link.peer)
+        known = self._transfers.download_label(message.transfer_id, holder)
+        label = known or _objects_of(session).find(object_id)
+        await self._require_get(account, object_id, label)
+        opened = await self._transfers.open_download(
+            message.transfer_id,
+            message.offset,
+            label,
+            holder,
+            lambda: self._given(session, account, object_id, self._store.export),
+        )
+        return Answer(opened)
+
+    async def _take_chunk(
+        self, session: LinkSession, message: SendChunk, buffers: Sequence[memoryview]
+    ) -> Answer:
+        chunk = _buffer(buffers, 0)
+        return Answer(await self._transfers.take_chunk(message, chunk, session.link.peer))
+
+    async def _give_chunk(self, session: LinkSession, message: FetchChunk, _: object) -> Answer:
+        chunk, data = await self._transfers.give_chunk(message, session.link.peer)
+        return Answer(chunk, (data,))
+
+    async def _close_transfer(
+        self, session: LinkSession, message: CloseTransfer, _: object
+    ) -> Answer:
+        await self._transfers.close(message.transfer_id, session.link.peer)
+        return Answer(Done())
 
 
 def _objects_of(session: LinkSession) -> SessionObjects:
@@ -272,7 +382,18 @@ def _arrays_of(message: Publish, buffers: Sequence[memoryview]) -> Tensors:
             read_array(tensor.header, _buffer(buffers, tensor.header.buffer)),
         )
         for tensor in message.tensors
+        if not tensor.uploaded
     ]
+
+
+def _meta_of(dtype: str, shape: tuple[int, ...]) -> ArrayMeta:
+    """What a peer says of an array.
+
+    Raises:
+        DtypeError, RemoteProtocolError: there is no such array.
+    """
+    claimed_bytes(ArrayHeader(dtype, shape, 0))
+    return ArrayMeta(shape, dtype_named(dtype))
 
 
 def _buffer(buffers: Sequence[memoryview], number: int) -> memoryview:

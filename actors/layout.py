@@ -20,6 +20,7 @@ from nacl.signing import SigningKey
 from actors.logs import Level
 from p2pgrid.errors import DuplicateError, NodeError, NodeNotFoundError, SchemaError
 from p2pgrid.ids import PeerId, peer_id_of
+from p2pgrid.net.bulk_ends import sync_directory
 from p2pgrid.protocol.malformed import MALFORMED
 
 Kind = Literal["domain", "network"]
@@ -39,6 +40,8 @@ class NodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     kind: Kind
     host: str = "127.0.0.1"
     port: int
+    bulk_port: int = 0
+    """Where large arrays come and go, on the same host; 0: any, told to who asks for a transfer."""
     announce: tuple[str, ...] = ()
     """Multiaddrs to tell others instead of ``host`` and ``port``: behind a NAT, or for 0.0.0.0."""
     networks: tuple[str, ...] = ()
@@ -246,12 +249,3 @@ def write_private(path: Path, content: bytes) -> None:
     """Writes a file that only its owner may read, durably and all at once."""
     with private_file(path) as file:
         file.write(content)
-
-
-def sync_directory(path: Path) -> None:
-    """Makes renames in a directory durable."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -10,7 +10,7 @@ from concurrent.futures import Executor
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-from actors.ports import AuditEvent, DatasetEntry, Executed
+from actors.ports import AuditEvent, DatasetEntry, Executed, Exported
 from actors.registry import Registry
 from actors.state import State
 from actors.store import Store
@@ -93,6 +93,14 @@ class LocalStore(_Port):
     async def get(self, object_id: ObjectId) -> Array:
         """See ``StorePort``."""
         return await self._call(self.store.get, object_id)
+
+    async def adopt(self, object_ids: Sequence[ObjectId]) -> None:
+        """See ``StorePort``."""
+        await self._call(self.store.adopt, object_ids)
+
+    async def export(self, object_id: ObjectId) -> Exported:
+        """See ``StorePort``."""
+        return await self._call(self.store.export, object_id)
 
     async def drop(self, prefix: bytes) -> None:
         """See ``StorePort``."""

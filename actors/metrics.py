@@ -23,7 +23,7 @@ from typing_extensions import override
 
 from actors.meter import BUCKETS_S, Load, Meter
 from p2pgrid.errors import PortInUseError
-from p2pgrid.net.link import Traffic
+from p2pgrid.net.counters import Counters
 
 LOOPBACK = "127.0.0.1"
 ASK_S = 5.0
@@ -48,7 +48,7 @@ class NodeCollector(Collector):
         *,
         load: Callable[[], Load],
         links: Callable[[], int],
-        planes: Mapping[str, Traffic],
+        planes: Mapping[str, Counters],
     ) -> None:
         self._meter, self._load, self._links, self._planes = meter, load, links, planes
 
@@ -83,9 +83,9 @@ class NodeCollector(Collector):
         family = CounterMetricFamily(
             "p2pgrid_bytes", "bytes of frames, by plane", labels=("plane", "direction")
         )
-        for plane, traffic in self._planes.items():
-            family.add_metric((plane, "in"), traffic.received)
-            family.add_metric((plane, "out"), traffic.sent)
+        for plane, carried in self._planes.items():
+            family.add_metric((plane, "in"), carried.received)
+            family.add_metric((plane, "out"), carried.sent)
         return family
 
     def _held(self, load: Load) -> Iterable[Metric]:

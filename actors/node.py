@@ -5,6 +5,7 @@ This is what runs inside the gateway actor; with other ports it runs without Ray
 
 import asyncio
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from actors.announcer import Announcer
@@ -16,8 +17,10 @@ from actors.metrics import MetricsServer, NodeCollector
 from actors.network import Network
 from actors.ports import RegistryPort, StatePort, StorePort
 from actors.record_book import RecordBook
+from actors.transfers import Transfers
 from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing
 from p2pgrid.ids import PeerId
+from p2pgrid.net.bulk_server import BulkServer
 from p2pgrid.net.link import Inbound, Link
 from p2pgrid.net.peer import Peer, libp2p_peer
 
@@ -53,16 +56,18 @@ class Node:
         seed: bytes,
         state: StatePort,
         store: StorePort | None = None,
+        objects: Path | None = None,
         registry: RegistryPort | None = None,
         limits: Limits = DEFAULT_LIMITS,
         timing: Timing = DEFAULT_TIMING,
         make_peer: MakePeer = libp2p_peer,
         loop: LoopThread | None = None,
         announcing: asyncio.Semaphore | None = None,
+        has_sockets: bool = True,
     ) -> None:
         self._owns_loop = loop is None
         self._loop = loop or LoopThread()
-        self._announcing: asyncio.Task[None] | None = None
+        self._background: list[asyncio.Task[None]] = []
         self._turns = announcing or asyncio.Semaphore()
         self._settings, self._state = settings, state
         self._peer = make_peer(
@@ -80,13 +85,28 @@ class Node:
             kind=settings.kind,
             addresses=lambda: self._peer.addresses,
         )
+        self._bulk: BulkServer | None = None
+        if has_sockets and store is not None:
+            self._bulk = BulkServer(
+                host=settings.host,
+                port=settings.bulk_port,
+                peer_id=self._book.peer_id,
+                limits=limits,
+                timing=timing,
+            )
+        self._transfers: Transfers | None = None
+        if objects is not None:
+            self._transfers = Transfers(
+                objects, server=self._bulk, name=settings.name, limits=limits, timing=timing
+            )
         self._service = self._make_service(store, registry, limits, timing)
         self._gateway = Gateway(self._service, peer_id=self._book.peer_id, loop=self._loop.loop)
         collector = NodeCollector(
             self._gateway.meter,
             load=self._service.held,
             links=lambda: self._peer.links,
-            planes={"control": self._peer.traffic},
+            planes={"control": self._peer.counters}
+            | ({} if self._bulk is None else {"bulk": self._bulk.counters}),
         )
         self._metrics = MetricsServer(collector)
 
@@ -114,17 +134,24 @@ class Node:
         self._loop.run(self._metrics.start(self._settings.metrics_port))
         if isinstance(self._service, Domain):
             self._loop.run(self._service.load())
+        if self._bulk is not None:
+            self._bulk.start()
         self._peer.start()
+        if self._transfers is not None:
+            self._background.append(self._loop.spawn(self._transfers.run()))
         self._loop.run(self._announcer.renew())
-        self._announcing = self._loop.spawn(self._announcer.run())
+        self._background.append(self._loop.spawn(self._announcer.run()))
 
     def stop(self) -> None:
         """Ends all links and frees the port."""
         self._peer.stop()
         self._loop.run(self._metrics.stop())
-        if self._announcing is not None:
-            self._loop.run(end_tasks((self._announcing,)))
+        self._loop.run(end_tasks(self._background))
         self._loop.run(self._gateway.close())
+        if self._transfers is not None:
+            self._loop.run(self._transfers.close_all())
+        if self._bulk is not None:
+            self._bulk.close()
         if self._owns_loop:
             self._loop.stop()
 
@@ -151,12 +178,13 @@ class Node:
         )
         if registry is not None:
             return Network(registry=registry, book=self._book)
-        if store is None:
-            raise ValueError("a domain needs a store, a network a registry")
+        if store is None or self._transfers is None:
+            raise ValueError("a domain needs a store and its directory, a network a registry")
         return Domain(
             state=self._state,
             store=store,
             book=self._book,
+            transfers=self._transfers,
             on_published=self._announcer.promptly,
             limits=limits,
             timing=timing,

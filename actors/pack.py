@@ -153,6 +153,7 @@ class PackedNode:
                 seed=directory.seed(),
                 state=LocalState(state, worker),
                 store=store,
+                objects=directory.objects if store is not None else None,
                 registry=registry,
                 make_peer=partial(libp2p_peer, portal=portal),
                 loop=loop,

@@ -1,6 +1,7 @@
 """What the services of a node see of each other; in production a Ray actor stands behind each."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from p2pgrid.ids import DatasetId, ObjectId
@@ -86,6 +87,15 @@ class Executed(NamedTuple):
     ran_s: float
 
 
+class Exported(NamedTuple):
+    """A file with the values of an object: raw, little-endian, in C order, from ``start`` on."""
+
+    path: Path
+    start: int
+    is_temporary: bool
+    """True when whoever asked removes the file."""
+
+
 class StorePort(Protocol):
     """The values. Calls are carried out in the order in which they were made."""
 
@@ -109,6 +119,17 @@ class StorePort(Protocol):
         Raises:
             KeyError: there is no such object.
             UnavailableError: as from every method: the store restarts.
+        """
+
+    async def adopt(self, object_ids: Sequence[ObjectId]) -> None:
+        """Takes whole, synced drafts of tensors (``store.draft_of``) over; twice is as once."""
+
+    async def export(self, object_id: ObjectId) -> Exported:
+        """The values of an object as a file; what lives in memory is written to the spool.
+
+        Raises:
+            KeyError: there is no such object.
+            DiskFullError: there is no room to spool it.
         """
 
     async def drop(self, prefix: bytes) -> None:

@@ -115,6 +115,7 @@ class RemoteGateway:
             seed=place.seed(),
             state=StateHandle(state, name=settings.name),
             store=None if store is None else _store_port(store, channel, name=settings.name),
+            objects=None if store is None else place.objects,
             registry=None if registry is None else RegistryHandle(registry, name=settings.name),
         )
         self._node.start()

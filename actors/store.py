@@ -6,6 +6,7 @@ decides about access, and nothing here tells a value to anyone but the gateway.
 """
 
 import logging
+import os
 import secrets
 import time
 from collections.abc import Sequence
@@ -16,15 +17,21 @@ import msgspec
 import numpy as np
 
 from actors.layout import private_file
-from actors.ports import Executed, FailedObject
+from actors.ports import Executed, Exported, FailedObject
+from p2pgrid.config import DEFAULT_LIMITS
 from p2pgrid.ids import ObjectId, short
+from p2pgrid.net.bulk_ends import ArraySource, publish_draft, reserve
 from p2pgrid.policy.objects import PREFIX_BYTES
 from p2pgrid.protocol.arrays import Array, ArrayHeader, read_array
+from p2pgrid.protocol.bulk import CHUNK_BYTES
 from p2pgrid.protocol.codec import Buffer
 from p2pgrid.protocol.messages import Op, Operate
 from p2pgrid.protocol.operations import REGISTRY
 
 log = logging.getLogger(__name__)
+
+SPOOL = "spool"
+"""Folder in the directory of objects, for results on their way out; emptied at every start."""
 
 _operate = msgspec.msgpack.Decoder(Operate)
 
@@ -54,8 +61,25 @@ class TensorFiles:
         array.flags.writeable = False
         return array
 
+    def adopt(self, object_id: ObjectId) -> None:
+        """Gives a whole, synced draft its name; twice is as once."""
+        publish_draft(self._path(object_id))
+
+    def locate(self, object_id: ObjectId) -> Exported:
+        """Where the values of a tensor are."""
+        path = self._path(object_id)
+        with path.open("rb") as file:
+            np.lib.format.read_magic(file)
+            np.lib.format.read_array_header_1_0(file)
+            return Exported(path, file.tell(), is_temporary=False)
+
     def _path(self, object_id: ObjectId) -> Path:
-        return self._directory / f"{object_id.hex()}.npy"
+        return tensor_file(self._directory, object_id)
+
+
+def tensor_file(directory: Path, object_id: bytes) -> Path:
+    """The file of a tensor of a dataset in the directory of objects."""
+    return directory / f"{object_id.hex()}.npy"
 
 
 def _has_data(path: Path) -> bool:
@@ -71,6 +95,7 @@ class Store:
 
     def __init__(self, directory: Path) -> None:
         self._files = TensorFiles(directory)
+        self._spool = directory / SPOOL
         self._tensors: dict[bytes, Array] = {}
         self._sessions: dict[bytes, dict[bytes, Any]] = {}
 
@@ -106,6 +131,19 @@ class Store:
         log.debug("values", extra={"object": short(object_id)})
         return np.asarray(self._value(object_id))
 
+    def adopt(self, object_ids: Sequence[ObjectId]) -> None:
+        """Takes whole, synced drafts over; twice is as once."""
+        for object_id in object_ids:
+            self._files.adopt(object_id)
+
+    def export(self, object_id: ObjectId) -> Exported:
+        """The values of an object as a file; see ``StorePort``."""
+        session = self._sessions.get(object_id[:PREFIX_BYTES], {})
+        if object_id not in session:
+            self._value(object_id)
+            return self._files.locate(object_id)
+        return self._write_spool(np.asarray(session[object_id]))
+
     def drop(self, prefix: bytes) -> None:
         """Forgets all objects of a session."""
         self._sessions.pop(prefix, None)
@@ -113,6 +151,21 @@ class Store:
     def drop_all(self) -> None:
         """Forgets the objects of all sessions."""
         self._sessions.clear()
+
+    def _write_spool(self, array: Array) -> Exported:
+        """Writes an array chunk by chunk, so that there is never a second copy in memory."""
+        self._spool.mkdir(mode=0o700, exist_ok=True)
+        path = self._spool / secrets.token_hex(16)
+        source = ArraySource(array)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            try:
+                reserve(file.fileno(), array.nbytes, spare=DEFAULT_LIMITS.disk_spare)
+                for offset in range(0, array.nbytes, CHUNK_BYTES):
+                    file.write(source.chunk(offset, min(CHUNK_BYTES, array.nbytes - offset)))
+            except BaseException:
+                path.unlink()
+                raise
+        return Exported(path, 0, is_temporary=True)
 
     def _execute_one(self, op: Op, views: Sequence[memoryview]) -> str | None:
         """Carries out one operation; None, or the reference of its failure."""

@@ -1,7 +1,7 @@
 """The whole runtime: operations, large data, many clients, and what the import costs.
 
 Every arm has its baseline in the same run: plain Ray calls for operations, plain TLS sockets for
-large data. ``--quick`` leaves out the gigabyte.
+large data.
 """
 
 import argparse
@@ -39,17 +39,16 @@ def main() -> None:
     """Runs the benchmark and prints its line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="print the JSON line only")
-    parser.add_argument("--quick", action="store_true", help="large data at 256 MiB only")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="p2pgrid-bench-") as folder:
-        result = run(Path(folder), quick=asked.quick)
+        result = run(Path(folder))
     if not asked.json:
         for key, value in result.items():
             print(f"{key:>32} {value:12,.3f}")
     print(json.dumps({key: round(value, 3) for key, value in result.items()}))
 
 
-def run(home: Path, *, quick: bool) -> dict[str, float]:
+def run(home: Path) -> dict[str, float]:
     """All measurements on one node; the import in fresh processes."""
     result = import_cost()
     client = Client(home)
@@ -67,7 +66,7 @@ def run(home: Path, *, quick: bool) -> dict[str, float]:
         result["connect_ms_p50"] = connect_ms(home, node)
         result["node_pss_mb"] = pss_mb(running)
         result |= crowd.measure(node.address, home, tuple(members(running.session)))
-        result |= bulk.measure(owner, node, running, home, quick=quick)
+        result |= bulk.measure(owner, bulk.node_processes(node), node.directory / "objects")
     finally:
         client.close()
         stop(node.directory)

@@ -26,7 +26,10 @@ P2PGridError
 │   │   ├── ExpiredRecordError       222
 │   │   ├── StaleRecordError         223  older than one already known
 │   │   └── OversizedRecordError     224
-│   └── IdentityMismatchError        230  the peer is not who the address says
+│   ├── IdentityMismatchError        230  the peer is not who the address says
+│   └── TransferError                240  a large array did not arrive; what is durable counts
+│       ├── DiskFullError            241  no room on the disk, with both numbers
+│       └── TransferCancelledError   242  the caller stopped it
 ├── AccessDenied                     3xx  ask the owner
 │   ├── AuthenticationError          301  the login was refused
 │   ├── GetNotPermittedError         302  this user may not take this object home
@@ -290,6 +293,35 @@ class IdentityMismatchError(NetworkError):
     """The peer that answered is not the one that was asked for."""
 
     code = 230
+
+
+class TransferError(NetworkError):
+    """A large array did not arrive; repeating the call begins anew."""
+
+    code = 240
+
+
+class DiskFullError(TransferError):
+    """No disk of the receiver has room for an array; nothing was sent."""
+
+    code = 241
+
+    def __init__(self, *, needed: int, free: int) -> None:
+        super().__init__(
+            f"{needed:,} bytes of disk are needed, but only {free:,} are free; "
+            "make room where the array is to go, or send less"
+        )
+        self.needed, self.free = needed, free
+
+
+class TransferCancelledError(TransferError):
+    """The caller stopped the transfer; the other side was told."""
+
+    code = 242
+
+    def __init__(self, *, durable: int, size: int) -> None:
+        super().__init__(f"the transfer was stopped after {durable:,} of {size:,} bytes")
+        self.durable, self.size = durable, size
 
 
 class AccessDenied(P2PGridError):

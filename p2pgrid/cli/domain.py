@@ -29,6 +29,7 @@ def init(
     *,
     host: nodes.HostOption = None,
     port: nodes.PortOption = None,
+    bulk_port: nodes.BulkPortOption = None,
     announce: nodes.AnnounceOption = None,
     network: nodes.NetworksOption = None,
     bootstrap: nodes.BootstrapOption = None,
@@ -57,6 +58,7 @@ def init(
     settings = nodes.given(
         host=host,
         port=port,
+        bulk_port=bulk_port,
         announce=announce,
         networks=network,
         bootstrap=bootstrap,

@@ -70,6 +70,14 @@ HostOption = Annotated[
 PortOption = Annotated[
     int | None, typer.Option(min=1, max=65535, help="TCP port to listen on. [default: a free one]")
 ]
+BulkPortOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=65535,
+        help="TCP port for large arrays, on the same host; 0: any. [default: 0]",
+    ),
+]
 AnnounceOption = Annotated[
     list[str] | None,
     typer.Option(

@@ -23,7 +23,12 @@ def begin(link: Link) -> Challenge:
 
 
 def ask(
-    link: Link, message: Message, expected: type[Expected], buffers: Sequence[Buffer] = ()
+    link: Link,
+    message: Message,
+    expected: type[Expected],
+    buffers: Sequence[Buffer] = (),
+    *,
+    timeout_s: float | None = None,
 ) -> Expected:
     """Sends a request and waits for the answer; it comes, or an error, by its deadline.
 
@@ -31,9 +36,17 @@ def ask(
         P2PGridError: what the peer answered with, or what became of the link.
         RemoteProtocolError: the answer is of another kind.
     """
-    answer = link.request(message, buffers).result().message
+    return checked(link.request(message, buffers, timeout_s=timeout_s).result().message, expected)
+
+
+def checked(answer: Message, expected: type[Expected]) -> Expected:
+    """The answer.
+
+    Raises:
+        RemoteProtocolError: it is of another kind than was expected.
+    """
     if not isinstance(answer, expected):
         raise RemoteProtocolError(
-            f"expected {expected.__name__} from {link.peer}, got {type(answer).__name__}"
+            f"expected {expected.__name__} from the peer, got {type(answer).__name__}"
         )
     return answer

@@ -1,16 +1,21 @@
 """A domain, as a scientist or its owner sees it through the network."""
 
 import secrets
+import threading
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from numpy.typing import ArrayLike
 
 from p2pgrid.client.calls import ask
 from p2pgrid.client.datasets import DatasetPointer, require_names
+from p2pgrid.client.delivery import Delivery
 from p2pgrid.client.holdings import HeldObjects
 from p2pgrid.client.login import Logins
+from p2pgrid.client.publication import Publication, parcels_of
 from p2pgrid.client.records import read_dataset
 from p2pgrid.client.session import Session
+from p2pgrid.client.transfers import Transfers, Wishes
 from p2pgrid.client.users import Users
 from p2pgrid.client.wallet import Wallet
 from p2pgrid.config import Limits, Timing
@@ -24,16 +29,9 @@ from p2pgrid.errors import (
 from p2pgrid.ids import ObjectId, PeerId, short
 from p2pgrid.net.link import Link
 from p2pgrid.net.peer import Peer
-from p2pgrid.protocol.arrays import Array, as_array, header_of, raw_bytes
-from p2pgrid.protocol.messages import (
-    Found,
-    Holdings,
-    ListDatasets,
-    ListObjects,
-    NewTensor,
-    Publish,
-    Published,
-)
+from p2pgrid.protocol.arrays import Array, as_array
+from p2pgrid.protocol.messages import Found, Holdings, ListDatasets, ListObjects, Publish
+from p2pgrid.protocol.operations import ArrayMeta
 
 
 class DomainClient:
@@ -59,6 +57,9 @@ class DomainClient:
         self.name = name
         self.users = Users(self)
         self.literal_limit = limits.frame // 2
+        self.transfers = Transfers(lambda: peer.peer_id, peer_id, timing=timing)
+        """What goes by the bulk plane; its ``counters`` count the bytes."""
+        self._limits, self._timing = limits, timing
         self._peer = peer
         self._addresses = tuple(addresses)
         self._logins = Logins(
@@ -118,6 +119,8 @@ class DomainClient:
         tags: Iterable[str] = (),
         allowed_users: str | Sequence[str] = (),
         announce: bool = False,
+        progress: bool | None = None,
+        stop: threading.Event | None = None,
     ) -> DatasetPointer:
         """Publishes a dataset: durable and listed when this returns. Owners only.
 
@@ -130,14 +133,19 @@ class DomainClient:
                 them. Empty: nobody but owners.
             announce: tell the DHT about the tags, so that anybody can find them without a
                 network; a tag that can be guessed can then be found by guessing.
+            progress: show a bar for large arrays; default: when standard error is a terminal.
+            stop: set it, from any thread, to stop the upload; nothing is listed then.
 
         Raises:
             PublishNotPermittedError: only owners publish.
             DuplicateError: the name is taken.
             DtypeError, TooLargeError, SchemaError: the data cannot be published like this.
+            DiskFullError: the domain has no room for it.
+            TransferCancelledError: ``stop`` was set.
         """
         arrays = tensors if isinstance(tensors, Mapping) else {name: tensors}
-        named = {key: as_array(value, limit=self.literal_limit) for key, value in arrays.items()}
+        named = {key: as_array(value, limit=self._limits.transfer) for key, value in arrays.items()}
+        parcels = parcels_of(named, limits=self._limits)
         message = Publish(
             dataset_id=secrets.token_bytes(16),
             name=name,
@@ -145,15 +153,18 @@ class DomainClient:
             tags=require_names("tags", tuple(tags)),
             allowed=require_names("allowed_users", allowed_users),
             announce=announce,
-            tensors=tuple(
-                NewTensor(key, secrets.token_bytes(16), header_of(array, buffer=number))
-                for number, (key, array) in enumerate(named.items())
-            ),
+            tensors=tuple(parcel.tensor for parcel in parcels),
         )
-        buffers = [raw_bytes(array) for array in named.values()]
         self.login()
-        published = ask(self.link(), message, Published, buffers)
-        return self._dataset(published.record)
+        publication = Publication(
+            message,
+            parcels,
+            transfers=self.transfers,
+            link=lambda: self._logins.session().link,
+            timing=self._timing,
+            wishes=Wishes(progress, stop),
+        )
+        return self._dataset(publication.carry_out().record)
 
     def link(self) -> Link:
         """The open link to the domain; dials when there is none.
@@ -180,14 +191,33 @@ class DomainClient:
                 raise ObjectGoneError(object_id="of an ended session", domain=self.name)
         return live
 
-    def get(self, object_id: ObjectId, *, needed: Iterable[Session], user: str | None) -> Array:
+    def get(
+        self,
+        object_id: ObjectId,
+        meta: ArrayMeta,
+        *,
+        needed: Iterable[Session],
+        user: str | None,
+        to: Path | None,
+        wishes: Wishes,
+    ) -> Array:
         """The values of an object by the right of ``user``; ``TensorPointer.get`` calls this."""
         live = self.session_for(needed)
         try:
-            account = self._logins.account_of(user)
+            self._logins.account_of(user)
         except NoKeyError as error:
             raise GetNotPermittedError(object_id=short(object_id), domain=self.name) from error
-        return live.get(object_id, account=account)
+        delivery = Delivery(
+            object_id,
+            meta,
+            session=live,
+            logins=self._logins,
+            user=user,
+            transfers=self.transfers if meta.nbytes > self._limits.inline_array else None,
+            timing=self._timing,
+            wishes=wishes,
+        )
+        return delivery.into_memory() if to is None else delivery.into_file(to)
 
     def _dataset(self, record: bytes) -> DatasetPointer:
         body, _ = read_dataset(record, self.peer_id)

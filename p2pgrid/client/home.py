@@ -1,12 +1,15 @@
 """What pointers, datasets and user lists see of the domain that they belong to."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Protocol
 
 from p2pgrid.client.session import Session
+from p2pgrid.client.transfers import Wishes
 from p2pgrid.ids import ObjectId, PeerId
 from p2pgrid.net.link import Link
 from p2pgrid.protocol.arrays import Array
+from p2pgrid.protocol.operations import ArrayMeta
 
 
 class Home(Protocol):
@@ -26,5 +29,14 @@ class Home(Protocol):
     def session_for(self, needed: Iterable[Session]) -> Session:
         """The session for operations on objects of the ``needed`` sessions."""
 
-    def get(self, object_id: ObjectId, *, needed: Iterable[Session], user: str | None) -> Array:
-        """The values of an object by the right of ``user``."""
+    def get(
+        self,
+        object_id: ObjectId,
+        meta: ArrayMeta,
+        *,
+        needed: Iterable[Session],
+        user: str | None,
+        to: Path | None,
+        wishes: Wishes,
+    ) -> Array:
+        """The values of an object by the right of ``user``; in a file ``to``, if given."""

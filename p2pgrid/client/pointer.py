@@ -6,8 +6,10 @@ they are. A pointer is a value: in-place forms (``+=``) make this handle point t
 they never change the data of the owner.
 """
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import MethodType
 from typing import Any, NoReturn, Self
 
@@ -20,6 +22,7 @@ from p2pgrid.client.protocols import Protocols, bound, method_named
 from p2pgrid.client.result import Result, result_of
 from p2pgrid.client.session import Batch, Input, Session
 from p2pgrid.client.trace import Trace
+from p2pgrid.client.transfers import Wishes
 from p2pgrid.errors import (
     ForeignPointerError,
     NetworkError,
@@ -146,33 +149,64 @@ class TensorPointer(Operators, Protocols):
             return False
         return True
 
-    def get(self, user: str | None = None) -> Result:
+    def get(
+        self,
+        user: str | None = None,
+        *,
+        to: Path | str | None = None,
+        progress: bool | None = None,
+        stop: threading.Event | None = None,
+    ) -> Result:
         """Takes the values home, and the object away: after that, the domain holds it no more.
 
         Data of datasets stay with their owner; taking them home leaves everything as it was. A get
-        that fails takes nothing away.
+        that fails takes nothing away. A large array travels by a connection of its own, which is
+        resumed when it breaks.
+
+        A large array travels by a connection of its own, which is resumed when it breaks.
 
         Args:
             user: whose right to use; a name of the wallet's keys for this domain. The name only
                 selects a key: the domain believes the signature. Default: who is logged in.
+            to: a ``.npy`` file to make or replace; the array is then mapped from it. Default: the
+                array is in memory.
+            progress: show a bar for large arrays; default: when standard error is a terminal.
+            stop: set it, from any thread, to stop a large array.
 
         Returns:
             A read-only array of ``shape`` and ``dtype``.
 
         Raises:
             GetNotPermittedError: an owner of a source has not allowed this user.
+            DiskFullError: no room at ``to``, or at the domain for a large result on its way.
+            TransferCancelledError: ``stop`` was set.
             ObjectGoneError: the object does not exist any more.
             P2PGridError: why the operation, or one that it needs, failed.
         """
-        values = self.get_copy(user)
+        values = self.get_copy(user, to=to, progress=progress, stop=stop)
         if self._session is not None:
             self._session.free_now([self._id])
             self._let_go()
         return values
 
-    def get_copy(self, user: str | None = None) -> Result:
+    def get_copy(
+        self,
+        user: str | None = None,
+        *,
+        to: Path | str | None = None,
+        progress: bool | None = None,
+        stop: threading.Event | None = None,
+    ) -> Result:
         """Takes the values home and leaves the object in the domain; else as ``get``."""
-        return result_of(self._domain.get(self._id, needed=self._sessions(), user=user))
+        array = self._domain.get(
+            self._id,
+            self._meta,
+            needed=self._sessions(),
+            user=user,
+            to=None if to is None else Path(to),
+            wishes=Wishes(progress, stop),
+        )
+        return result_of(array)
 
     def __getattr__(self, name: str) -> "Callable[..., TensorPointer]":
         method_named(name)

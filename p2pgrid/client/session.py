@@ -190,15 +190,15 @@ class Batch:
 class Ask:
     """A request that must not overtake the operations made before it."""
 
-    __slots__ = ("answer", "message")
+    __slots__ = ("answer", "message", "timeout_s")
 
-    def __init__(self, message: Message) -> None:
-        self.message = message
+    def __init__(self, message: Message, timeout_s: float | None) -> None:
+        self.message, self.timeout_s = message, timeout_s
         self.answer: Future[Reply] = Future()
 
     def send(self, link: Link) -> "Future[Reply]":
         """Sends the request; in the network thread."""
-        return link.request(self.message)
+        return link.request(self.message, timeout_s=self.timeout_s)
 
     def settle(self, answered: "Future[Reply]") -> None:
         """Passes the answer on; called in the network thread."""
@@ -270,16 +270,20 @@ class Session:
         Raises:
             GetNotPermittedError, ObjectGoneError, TransportError: see the classes.
         """
-        ask = Ask(Get(object_id=object_id, account=account))
+        reply = self.ask(Get(object_id=object_id, account=account))
+        if not isinstance(reply.message, Value) or len(reply.buffers) != 1:
+            raise RemoteProtocolError("the domain answered a get with another message")
+        return read_array(reply.message.header, reply.buffers[0])
+
+    def ask(self, message: Message, *, timeout_s: float | None = None) -> Reply:
+        """Asks the domain, after the operations made so far, and waits for the answer."""
+        ask = Ask(message, timeout_s)
         with self._lock:
             self._wait_for_room()
             self._close_batch()
             self._queue.append(ask)
             self._schedule()
-        reply = ask.answer.result()
-        if not isinstance(reply.message, Value) or len(reply.buffers) != 1:
-            raise RemoteProtocolError("the domain answered a get with another message")
-        return read_array(reply.message.header, reply.buffers[0])
+        return ask.answer.result()
 
     def wait(self, batch: Batch) -> None:
         """Waits until a batch is answered.

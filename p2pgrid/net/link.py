@@ -28,6 +28,7 @@ from p2pgrid.errors import (
     TransportError,
 )
 from p2pgrid.ids import PeerId
+from p2pgrid.net.counters import Counters
 from p2pgrid.net.transport import FrameStream
 from p2pgrid.protocol import codec, faults
 from p2pgrid.protocol.codec import Buffer, Frame, Kind
@@ -64,15 +65,6 @@ class _Waiting(NamedTuple):
     timeout_s: float
 
 
-class Traffic:
-    """Bytes of frames that came and went; read from any thread."""
-
-    __slots__ = ("received", "sent")
-
-    def __init__(self) -> None:
-        self.received = self.sent = 0
-
-
 OnRequest = Callable[[Inbound], None]
 
 
@@ -87,9 +79,12 @@ class Link:
         limits: Limits,
         timing: Timing,
         on_request: OnRequest,
-        traffic: Traffic | None = None,
+        counters: Counters | None = None,
     ) -> None:
         self.peer: PeerId = stream.peer
+        self.host = stream.host
+        """The IP address of the peer; empty where there is none."""
+        self._counters = counters or Counters()
         self.dialled = dialled
         self.array_bytes_received = 0
         """Bytes of arrays that came with answers: what has moved to this side."""
@@ -98,7 +93,6 @@ class Link:
         self.over = trio.Event()
         self._stream = stream
         self._limits, self._timing, self._on_request = limits, timing, on_request
-        self._traffic = traffic or Traffic()
         self._frame_limit = limits.frame if dialled else limits.guest_frame
         self._clock = trio.lowlevel.current_clock()
         self._token = trio.lowlevel.current_trio_token()
@@ -209,7 +203,7 @@ class Link:
     async def _read(self) -> None:
         while True:
             body = await self._stream.receive(limit=self._frame_limit)
-            self._traffic.received += codec.PREFIX_BYTES + len(body)
+            self._counters.received += codec.PREFIX_BYTES + len(body)
             frame = codec.decode(body)
             match frame.envelope.kind:
                 case Kind.ANSWER:
@@ -264,7 +258,7 @@ class Link:
                 await self._stream.send(chunks)
                 self._sent_at = self._clock.current_time()
                 size = sum(map(len, chunks))
-                self._traffic.sent += size
+                self._counters.sent += size
                 with self._lock:
                     self._queued -= size
             self._work = trio.Event()

@@ -68,6 +68,11 @@ class MemoryStream:
         return self._peer
 
     @property
+    def host(self) -> str:
+        """Nowhere: no socket leads to the other end."""
+        return ""
+
+    @property
     def heard_at(self) -> float:
         """When the last byte came in, in trio's time."""
         return self._heard_at

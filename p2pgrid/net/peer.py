@@ -12,8 +12,9 @@ import trio
 from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing
 from p2pgrid.errors import LocalProtocolError, PeerUnreachableError, TransportError
 from p2pgrid.ids import PeerId
+from p2pgrid.net.counters import Counters
 from p2pgrid.net.dht import Dht
-from p2pgrid.net.link import Inbound, Link, Traffic
+from p2pgrid.net.link import Inbound, Link
 from p2pgrid.net.portal import Portal
 from p2pgrid.net.streams import Libp2pTransport
 from p2pgrid.net.transport import Discovery, FrameStream, Transport
@@ -45,14 +46,14 @@ class Peer:
         timing: Timing = DEFAULT_TIMING,
         portal: Portal | None = None,
     ) -> None:
+        self.counters = Counters()
+        """Bytes on the control streams of all peers."""
         self._make_transport = make_transport
         self._on_request, self._on_over = on_request, on_over
         self._limits, self._timing = limits, timing
         self._own_portal = portal is None
         self._portal = portal or Portal()
         self._links: dict[PeerId, Link] = {}
-        self.traffic = Traffic()
-        """What all links of this peer have carried."""
         self._served: Future[None] | None = None
 
     def start(self) -> None:
@@ -186,7 +187,7 @@ class Peer:
             limits=self._limits,
             timing=self._timing,
             on_request=self._on_request,
-            traffic=self.traffic,
+            counters=self.counters,
         )
         self._links[link.peer] = link
         return link

@@ -38,10 +38,10 @@ class Libp2pStream(FramedStream):
         self._is_writing = False
 
     @property
-    def remote_host(self) -> str | None:
-        """The IP address of the other end; None where libp2p cannot tell."""
+    def host(self) -> str:
+        """The IP address of the other end; empty where libp2p cannot tell."""
         address = self._stream.get_remote_address()
-        return None if address is None else str(address[0])
+        return str(address[0]) if address else ""
 
     @override
     async def _write(self, data: Buffer) -> None:

@@ -123,6 +123,11 @@ class TlsStream(FramedStream):
         self._connection, self._control = connection, control
 
     @property
+    def host(self) -> str:
+        """The IP address of the other end."""
+        return self._control.host
+
+    @property
     def is_open(self) -> bool:
         """False once it was closed here."""
         return self._connection.is_open

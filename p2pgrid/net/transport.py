@@ -20,6 +20,10 @@ class FrameStream(Protocol):
         """Who is at the other end; proved by the transport, not claimed."""
 
     @property
+    def host(self) -> str:
+        """The IP address of the other end; empty where there is none."""
+
+    @property
     def heard_at(self) -> float:
         """When the last byte came in, in trio's time."""
 

@@ -9,7 +9,6 @@ import logging
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
-from typing import Protocol
 
 import trio
 
@@ -29,14 +28,6 @@ TRY_S = 2.0
 AVOID_S = 600.0
 MAX_UPGRADED = 1000
 """Streams of others over TLS, each with a descriptor of its own; more stay on libp2p."""
-
-
-class ControlStream(FrameStream, Protocol):
-    """A libp2p stream that may be upgraded."""
-
-    @property
-    def remote_host(self) -> str | None:
-        """The IP address of the other end; None when it is not known."""
 
 
 class Upgrades:
@@ -63,7 +54,7 @@ class Upgrades:
             yield
             nursery.cancel_scope.cancel()
 
-    async def offer_on(self, control: ControlStream) -> FrameStream:
+    async def offer_on(self, control: FrameStream) -> FrameStream:
         """The stream to use with a peer that dialled us: TLS if it came there, else ``control``.
 
         Raises:
@@ -85,7 +76,7 @@ class Upgrades:
         self._upgraded.append(upgraded)
         return upgraded
 
-    async def take_on(self, control: ControlStream) -> FrameStream:
+    async def take_on(self, control: FrameStream) -> FrameStream:
         """The stream to use with a peer that we dialled.
 
         Raises:
@@ -106,10 +97,10 @@ class Upgrades:
             raise
         return TlsStream(connection, control)
 
-    async def _dial(self, control: ControlStream, offer: upgrade.Offer) -> TlsConnection | None:
-        host, peer, now = control.remote_host, control.peer, trio.current_time()
+    async def _dial(self, control: FrameStream, offer: upgrade.Offer) -> TlsConnection | None:
+        host, peer, now = control.host, control.peer, trio.current_time()
         self._avoid = {each: until for each, until in self._avoid.items() if until > now}
-        if host is None or peer in self._avoid:
+        if not host or peer in self._avoid:
             return None
         proof = upgrade.proof_of(offer.token, dialler=self._own, listener=peer)
         # Some of the caller's time has to be left for going on over libp2p.

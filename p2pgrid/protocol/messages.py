@@ -19,6 +19,8 @@ MAX_RECORDS = 1000
 MAX_HOLDINGS = 256
 TICKS_PER_S = 100_000
 MAX_SOURCES_TOLD = 4
+DIGEST_BYTES = 8
+TOKEN_BYTES = 32
 
 Id = Annotated[bytes, Meta(min_length=16, max_length=16)]
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -29,6 +31,8 @@ Record = Annotated[bytes, Meta(max_length=MAX_RECORD_BYTES)]
 Records = Annotated[tuple[Record, ...], Meta(max_length=MAX_RECORDS)]
 PublicKey = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Role = Literal["scientist", "owner"]
+ByteCount = Annotated[int, Meta(ge=0, lt=1 << 62)]
+Digest = Annotated[bytes, Meta(min_length=DIGEST_BYTES, max_length=DIGEST_BYTES)]
 
 
 class Slice(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -160,11 +164,15 @@ class Holdings(_Message, frozen=True, tag="holdings"):
 
 
 class NewTensor(_Message, frozen=True, tag="new-tensor"):
-    """A tensor of a dataset that is being published; its id is chosen by the publisher."""
+    """A tensor of a dataset that is being published; its id is chosen by the publisher.
+
+    Its values are in the frame, or they were ``uploaded`` before under the same id.
+    """
 
     name: Name
     object_id: Id
     header: ArrayHeader
+    uploaded: bool = False
 
 
 class Publish(_Message, frozen=True, tag="publish"):
@@ -268,6 +276,73 @@ class Value(_Message, frozen=True, tag="value"):
     header: ArrayHeader
 
 
+class OpenUpload(_Message, frozen=True, tag="open-upload"):
+    """An owner begins, or resumes, to send an array for a dataset to come."""
+
+    object_id: Id
+    dtype: DtypeName
+    shape: Shape
+
+
+class OpenDownload(_Message, frozen=True, tag="open-download"):
+    """Begins, or resumes at ``offset``, to take home a large object; see ``Get``."""
+
+    transfer_id: Id
+    object_id: Id
+    account: OptionalName = ""
+    offset: ByteCount = 0
+
+
+class Ticket(Struct, frozen=True, forbid_unknown_fields=True):
+    """Lets one connection in at the bulk port, once, soon; ``fingerprint`` is its certificate's."""
+
+    port: Annotated[int, Meta(ge=1, le=65_535)]
+    fingerprint: Annotated[bytes, Meta(min_length=32, max_length=32)]
+    token: Annotated[bytes, Meta(min_length=TOKEN_BYTES, max_length=TOKEN_BYTES)]
+
+
+class Opened(_Message, frozen=True, tag="opened"):
+    """A transfer of ``size`` bytes goes on at ``offset``; without a ticket, by chunks."""
+
+    size: ByteCount
+    offset: ByteCount
+    ticket: Ticket | None = None
+
+
+class SendChunk(_Message, frozen=True, tag="send-chunk"):
+    """The next chunk of an upload, where no socket connects; its bytes are the only buffer."""
+
+    transfer_id: Id
+    offset: ByteCount
+    digest: Digest
+
+
+class Durable(_Message, frozen=True, tag="durable"):
+    """So many bytes of the upload are durable."""
+
+    offset: ByteCount
+
+
+class FetchChunk(_Message, frozen=True, tag="fetch-chunk"):
+    """Asks for a chunk of a download, where no socket connects."""
+
+    transfer_id: Id
+    offset: ByteCount
+
+
+class Chunk(_Message, frozen=True, tag="chunk"):
+    """A chunk of a download; its bytes are the only buffer."""
+
+    offset: ByteCount
+    digest: Digest
+
+
+class CloseTransfer(_Message, frozen=True, tag="close-transfer"):
+    """The transfer is over, or not wanted any more; what was kept of it is removed."""
+
+    transfer_id: Id
+
+
 class Done(_Message, frozen=True, tag="done"):
     """Done; there is nothing to tell."""
 
@@ -293,6 +368,14 @@ Message = (
     | Operated
     | Get
     | Value
+    | OpenUpload
+    | OpenDownload
+    | Opened
+    | SendChunk
+    | Durable
+    | FetchChunk
+    | Chunk
+    | CloseTransfer
     | Done
     | Failure
 )

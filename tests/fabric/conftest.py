@@ -45,10 +45,12 @@ class FabricNode:
             seed=self.directory.seed(),
             state=LocalState(self.state),
             store=LocalStore(self.store) if settings.kind == "domain" else None,
+            objects=self.directory.objects if settings.kind == "domain" else None,
             registry=LocalRegistry(self.registry) if settings.kind == "network" else None,
             limits=self._grid.limits,
             timing=self._grid.timing,
             make_peer=self._grid.memory.peer,
+            has_sockets=False,
         )
         self.node.start()
 

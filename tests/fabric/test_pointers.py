@@ -186,17 +186,16 @@ def test_an_error_surfaces_where_it_is_asked_for_and_names_the_first_cause(
     assert a.sum().get() == A.sum()
 
 
-def test_what_is_too_large_for_a_message_is_refused_before_it_is_sent(
+def test_only_operands_have_to_fit_into_a_message(
     make_grid: Callable[[Limits], Grid],
 ) -> None:
     grid = make_grid(Limits(frame=1 << 20, guest_frame=1 << 20))
     owner = grid.owner_of(grid.launch("bob"))
-    with pytest.raises(TooLargeError, match="524,288"):
-        owner.publish("big", np.zeros(1 << 20))
+    big = owner.publish("big", np.zeros(1 << 20)).pointers[0]
+    assert big.get().shape == (1 << 20,)
     row = owner.publish("row", np.zeros(3)).pointers[0]
-    with pytest.raises(TooLargeError):
+    with pytest.raises(TooLargeError, match="524,288"):
         row[0] + np.zeros(1 << 20)
     wide = row[0] + np.zeros(60_000)
     assert wide.get_copy().shape == (60_000,)
-    with pytest.raises(TooLargeError):
-        (wide[None] + np.zeros((3, 1))).get()
+    assert (wide[None] + np.zeros((3, 1))).get().shape == (3, 60_000)

@@ -226,14 +226,16 @@ def test_init_makes_a_domain_with_an_owner_in_the_wallet(actors: Actors, home: P
 
 
 def test_init_passes_on_what_was_chosen(actors: Actors) -> None:
-    options = ("--host=192.0.2.7", "--port=4100", "--num-cpus=2", "--num-gpus=1")
+    options = ("--host=192.0.2.7", "--port=4100", "--bulk-port=4101")
+    resources = ("--num-cpus=2", "--num-gpus=1")
     peers = (f"--network={ADDRESS}", f"--bootstrap={ADDRESS}")
-    Answer("domain", "init", "ucsf", *options, *peers, '--resources={"scanner": 3}')
+    Answer("domain", "init", "ucsf", *options, *resources, *peers, '--resources={"scanner": 3}')
     assert actors.settings == {
         "name": "ucsf",
         "kind": "domain",
         "host": "192.0.2.7",
         "port": 4100,
+        "bulk_port": 4101,
         "num_cpus": 2,
         "num_gpus": 1,
         "networks": [ADDRESS],

@@ -25,7 +25,7 @@ class Quiet:
     handlers: Mapping[type[Message], Handler] = MappingProxyType({})
 
     def account_of(self, _: bytes) -> None: ...
-    def claim(self, owner: Owner, holder: LinkSession) -> Lease:
+    def claim(self, owner: Owner, holder: LinkSession) -> Lease:  # noqa: ARG002
         raise AuthenticationError(domain=self.name)
 
     def release(self, lease: Lease, holder: LinkSession) -> None: ...

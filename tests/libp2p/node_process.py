@@ -1,0 +1,41 @@
+"""A domain without Ray in a process of its own: all of it runs here, gateway and store.
+
+    python node_process.py DIRECTORY
+
+Prints its address as one line of JSON once it serves; ends when its stdin closes.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from actors.layout import NodeDirectory
+from actors.local import LocalState, LocalStore
+from actors.node import Node
+from actors.state import State
+from actors.store import Store
+
+
+def build(directory: NodeDirectory, state: State) -> Node:
+    """The domain of a directory, not yet started."""
+    return Node(
+        directory.settings(),
+        seed=directory.seed(),
+        state=LocalState(state),
+        store=LocalStore(Store(directory.objects)),
+        objects=directory.objects,
+    )
+
+
+def serve(directory: NodeDirectory) -> None:
+    """Serves until stdin closes."""
+    node = build(directory, State(directory.database))
+    node.start()
+    sys.stdout.write(json.dumps({"address": node.addresses[0]}) + "\n")
+    sys.stdout.flush()
+    sys.stdin.read()
+    node.stop()
+
+
+if __name__ == "__main__":
+    serve(NodeDirectory(Path(sys.argv[1])))
