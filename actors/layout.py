@@ -18,7 +18,7 @@ from nacl.signing import SigningKey
 
 from p2pgrid.errors import DuplicateError, NodeError, NodeNotFoundError, SchemaError
 from p2pgrid.ids import PeerId, peer_id_of
-from p2pgrid.net.bulk_ends import sync_directory
+from p2pgrid.net.bulk_files import sync_directory
 
 Kind = Literal["domain", "network"]
 EVERYWHERE = "0.0.0.0"  # noqa: S104 refused unless the operator says what to announce

@@ -144,6 +144,20 @@ def test_a_killed_store_loses_results_but_no_datasets(real: Real) -> None:
         (derived + 1).get()
 
 
+def test_large_arrays_go_in_and_come_home_by_the_bulk_port(real: Real, tmp_path: Path) -> None:
+    owner = real.owner()
+    large = np.random.default_rng(2).normal(size=(2000, 1000))
+    pointer = owner.publish("large", large).pointers[0]
+    np.testing.assert_array_equal(pointer.get(), large)
+    mapped = (pointer.T + 1).get(to=tmp_path / "result.npy")
+    np.testing.assert_array_equal(mapped, large.T + 1)
+    counters = owner.transfers.counters
+    assert counters.sent >= large.nbytes
+    assert counters.received >= 2 * large.nbytes
+    objects = real.bob.directory / "objects"
+    assert not [*objects.glob("*.part"), *(objects / "spool").iterdir()]
+
+
 def test_an_unreachable_domain_is_told_with_its_name(real: Real, tmp_path: Path) -> None:
     client = Client(tmp_path)
     nobody = client.domain(real.bob.peer_id, "nobody", ("/ip4/127.0.0.1/tcp/1",))
