@@ -350,10 +350,12 @@ class Domain:
     async def _take_chunk(
         self, session: LinkSession, message: SendChunk, buffers: Sequence[memoryview]
     ) -> Answer:
+        _objects_of(session)
         chunk = _buffer(buffers, 0)
         return Answer(await self._transfers.take_chunk(message, chunk, session.link.peer))
 
     async def _give_chunk(self, session: LinkSession, message: FetchChunk, _: object) -> Answer:
+        _objects_of(session)
         chunk, data = await self._transfers.give_chunk(message, session.link.peer)
         return Answer(chunk, (data,))
 

@@ -20,7 +20,7 @@ from nacl.signing import SigningKey
 from actors.logs import Level
 from p2pgrid.errors import DuplicateError, NodeError, NodeNotFoundError, SchemaError
 from p2pgrid.ids import PeerId, peer_id_of
-from p2pgrid.net.bulk_ends import sync_directory
+from p2pgrid.net.bulk_files import sync_directory
 from p2pgrid.protocol.malformed import MALFORMED
 
 Kind = Literal["domain", "network"]

@@ -20,7 +20,8 @@ from actors.layout import private_file
 from actors.ports import Executed, Exported, FailedObject
 from p2pgrid.config import DEFAULT_LIMITS
 from p2pgrid.ids import ObjectId, short
-from p2pgrid.net.bulk_ends import ArraySource, publish_draft, reserve
+from p2pgrid.net.bulk_ends import ArraySource
+from p2pgrid.net.bulk_files import publish_draft, reserve
 from p2pgrid.policy.objects import PREFIX_BYTES
 from p2pgrid.protocol.arrays import Array, ArrayHeader, read_array
 from p2pgrid.protocol.bulk import CHUNK_BYTES

@@ -11,8 +11,9 @@ from typing import NamedTuple
 from actors.ports import Exported
 from p2pgrid.errors import RemoteProtocolError
 from p2pgrid.ids import PeerId
-from p2pgrid.net.bulk import Pipe, Receiver, receive, send
-from p2pgrid.net.bulk_ends import FileSink, FileSource, npy_header
+from p2pgrid.net.bulk import Receiver, receive, send
+from p2pgrid.net.bulk_files import FileSink, FileSource, npy_header
+from p2pgrid.net.bulk_pipe import Pipe
 from p2pgrid.policy.access import Label
 from p2pgrid.protocol.bulk import LINK_CHUNK_BYTES, Progress
 from p2pgrid.protocol.codec import Buffer
@@ -65,7 +66,7 @@ class Upload:
             receive(pipe, self._receiver)
         finally:
             self._receiver.settle()
-            self.touched_at = time.monotonic()
+            self._rest()
 
     def take(self, offset: int, digest: bytes, chunk: Buffer) -> int:
         """Takes the next chunk of the control stream; how many bytes are durable.
@@ -73,16 +74,21 @@ class Upload:
         Raises:
             RemoteProtocolError: it is not the next one, or damaged.
         """
-        self.touched_at = time.monotonic()
         place = self._receiver.place(offset, len(chunk), LINK_CHUNK_BYTES)
         place[:] = chunk
         self._receiver.keep(offset, place, digest)
+        self._rest()
         return self._receiver.progress.durable
 
     def leave(self) -> None:
         """Lets go of the draft, which stays."""
         self._receiver.close()
         self._sink.close()
+
+    def _rest(self) -> None:
+        self.touched_at = time.monotonic()
+        if self.is_finished:
+            self.leave()
 
     def close(self) -> None:
         """Removes the draft."""

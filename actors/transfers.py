@@ -9,6 +9,7 @@ on a transfer; a new ticket or a chunk on the control stream ends the connection
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from pathlib import Path
@@ -21,7 +22,7 @@ from actors.transfer import Download, Holder, Upload
 from p2pgrid.config import Limits, Timing
 from p2pgrid.errors import BusyError, DuplicateError, ObjectGoneError
 from p2pgrid.ids import ObjectId, PeerId, short
-from p2pgrid.net.bulk_ends import DRAFT
+from p2pgrid.net.bulk_files import DRAFT
 from p2pgrid.net.bulk_server import BulkServer
 from p2pgrid.policy.access import Label
 from p2pgrid.protocol.bulk import digest_of
@@ -57,10 +58,11 @@ class Transfers:
         for path in (self._directory / SPOOL).glob("*"):
             path.unlink()
         for path in self._directory.glob("*.npy*"):
-            is_old = path.stat().st_ctime < time.time() - self._timing.orphan_s
-            # A young file may be of a publication that the state still carries out.
-            if path not in kept and (is_old or path.suffix == DRAFT):
-                path.unlink()
+            with contextlib.suppress(FileNotFoundError):  # the store has just given it its name
+                is_old = path.stat().st_ctime < time.time() - self._timing.orphan_s
+                # A young file may be of a publication that the state still carries out.
+                if path not in kept and (is_old or path.suffix == DRAFT):
+                    path.unlink()
 
     async def open_upload(self, object_id: ObjectId, meta: ArrayMeta, holder: Holder) -> Opened:
         """Begins an upload, or resumes it.
@@ -160,9 +162,11 @@ class Transfers:
             await self.sweep()
 
     async def sweep(self) -> None:
-        """Removes transfers that nobody has resumed for too long."""
-        for transfer_id in tuple(self._open):
-            if self._rests(transfer_id, self._timing.transfer_idle_s):
+        """Removes the transfers of peers that have moved nothing for too long."""
+        idle_s = self._timing.transfer_idle_s
+        active = {it.holder.peer for key, it in self._open.items() if not self._rests(key, idle_s)}
+        for transfer_id, transfer in tuple(self._open.items()):
+            if transfer.holder.peer not in active:
                 await self._close(transfer_id)
 
     async def close_all(self) -> None:

@@ -2,21 +2,19 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable
 from concurrent.futures import Future
 
 from p2pgrid.client.calls import checked
 from p2pgrid.errors import RemoteProtocolError, TransportError
-from p2pgrid.net.bulk import TICK_S, Pipe, Receiver, receive, send
+from p2pgrid.net.bulk import OnDurable, Receiver, receive, send
 from p2pgrid.net.bulk_ends import Sink, Source
+from p2pgrid.net.bulk_pipe import TICK_S, Pipe
 from p2pgrid.net.link import Link, Reply
 from p2pgrid.protocol.bulk import LINK_CHUNK_BYTES, Progress, digest_of
 from p2pgrid.protocol.messages import Chunk, Durable, FetchChunk, Opened, SendChunk
 
 WINDOW = 4
 """Chunks on the link at once: operations wait behind 1 MiB at most."""
-
-OnDurable = Callable[[int], None]
 
 
 class _Cargo:

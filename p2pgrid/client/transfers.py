@@ -26,8 +26,8 @@ from p2pgrid.errors import (
     TransportError,
 )
 from p2pgrid.ids import ID_BYTES, PeerId
-from p2pgrid.net.bulk import Pipe, dial
 from p2pgrid.net.bulk_ends import Sink, Source
+from p2pgrid.net.bulk_pipe import Pipe, dial
 from p2pgrid.net.counters import Counters
 from p2pgrid.net.link import Link
 from p2pgrid.protocol.messages import CloseTransfer, Opened

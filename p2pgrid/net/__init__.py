@@ -8,5 +8,8 @@ Main path, in the order in which a reader opens the files:
 - ``transport``: the seam below a link; ``streams`` (libp2p) and ``memory`` (faults on demand)
   stand behind it and pass one suite of tests.
 - ``host``: the libp2p host, with only what we want switched on.
+- ``bulk``: large arrays on TLS sockets, in plain threads; ``bulk_server`` lets connections in,
+  ``bulk_pipe`` is one, ``certificate`` is TLS without authorities; ``bulk_ends`` and ``bulk_files``
+  are where the bytes come from and go to.
 - ``dht``: signed records on libp2p's Kademlia; ``kademlia`` asks, ``kad_server`` answers.
 """

@@ -1,34 +1,21 @@
-"""The bulk plane on a socket: one TLS 1.3 connection carries one array one way.
+"""The bulk plane: one array, one way, over one connection; the same code at both ends.
 
 After the hello the sender writes chunks, each behind its header; the receiver writes back how many
-bytes are durable, whenever that changes, and last when all are. Both ends run in plain threads,
-with blocking calls: no event loop is slowed down by a large array.
-
-Rule 1: nothing waits for ever. A peer that moves less than ``STALL_BYTES`` in ``stall_s``
-is hung up on, be it frozen, slow, or a stranger that says nothing.
-Rule 2: memory is bounded by a chunk, and bytes that wait for the disk by two times ``SYNC_BYTES``:
-a receiver whose disk is slow reads no more.
+bytes are durable, now and then, and last when all are. Both ends run in plain threads, with
+blocking calls: no event loop is slowed down by a large array. Memory is bounded by a chunk, and
+bytes that wait for the disk by two times ``SYNC_BYTES``: a receiver whose disk is slow reads no
+more.
 """
 
-import select
-import socket
-import ssl
-import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from p2pgrid.config import Timing
-from p2pgrid.errors import IdentityMismatchError, TransportError
-from p2pgrid.ids import PeerId
 from p2pgrid.net.bulk_ends import Sink, Source
-from p2pgrid.net.certificate import check_fingerprint, client_context
-from p2pgrid.net.counters import Counters
+from p2pgrid.net.bulk_pipe import Pipe
 from p2pgrid.protocol.bulk import (
     CHUNK_BYTES,
     HEADER_BYTES,
     MARK_BYTES,
-    Binding,
     ChunkHeader,
     Progress,
     check_digest,
@@ -37,110 +24,11 @@ from p2pgrid.protocol.bulk import (
     read_mark,
     write_mark,
 )
-from p2pgrid.protocol.codec import Buffer
-from p2pgrid.protocol.messages import Ticket
 
 OnDurable = Callable[[int], None]
 
-PIECE_BYTES = 128 << 10
-READS = 4
-STALL_BYTES = 64 << 10
-MARK_BYTES_APART = 16 << 20
+MARK_EVERY_BYTES = 16 << 20
 SYNC_BYTES = 64 << 20
-TICK_S = 0.5
-"""How soon a blocked call notices that it is to stop."""
-
-
-class Pipe:
-    """A connection whose calls end, at the latest ``stall_s`` after the last progress."""
-
-    def __init__(
-        self,
-        connection: socket.socket,
-        *,
-        stall_s: float,
-        stop: threading.Event,
-        counters: Counters,
-    ) -> None:
-        connection.settimeout(TICK_S)
-        # Headers and marks are small: without this each may wait 40 ms for an acknowledgement.
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket = connection
-        self._input = select.poll()
-        self._input.register(connection, select.POLLIN)
-        self._stall_s, self._stop, self._counters = stall_s, stop, counters
-
-    def read_into(self, view: memoryview) -> None:
-        """Fills the view.
-
-        Raises:
-            TransportError: the connection broke, stalled, or is to stop.
-        """
-        done = mark = 0
-        deadline = time.monotonic() + self._stall_s
-        while done < len(view):
-            done += self._read_some(view[done:])
-            if done - mark >= STALL_BYTES:
-                mark, deadline = done, time.monotonic() + self._stall_s
-            self._check(deadline)
-        self._counters.received += done
-
-    def read(self, size: int) -> bytes:
-        """Exactly ``size`` bytes; see ``read_into``."""
-        data = bytearray(size)
-        self.read_into(memoryview(data))
-        return bytes(data)
-
-    def write(self, data: Buffer) -> None:
-        """Writes all of the data.
-
-        Raises:
-            TransportError: the connection broke, stalled, or is to stop.
-        """
-        view = memoryview(data)
-        done = 0
-        deadline = time.monotonic() + self._stall_s
-        while done < len(view):
-            sent = self._write_some(view[done : done + PIECE_BYTES])
-            if sent:
-                done, deadline = done + sent, time.monotonic() + self._stall_s
-            self._check(deadline)
-        self._counters.sent += done
-
-    def has_input(self) -> bool:
-        """Whether the other end has written something."""
-        return bool(self._input.poll(0))
-
-    def _read_some(self, view: memoryview) -> int:
-        """Reads a few TLS records: one at a time would spend much on looking at the clock."""
-        done = 0
-        try:
-            for _ in range(READS):
-                count = self._socket.recv_into(view[done:])
-                if count == 0:
-                    raise TransportError("the other end closed the bulk connection")
-                done += count
-                if done == len(view):
-                    break
-        except TimeoutError:
-            pass
-        except OSError as error:
-            raise TransportError("the bulk connection broke while reading") from error
-        return done
-
-    def _write_some(self, view: memoryview) -> int:
-        try:
-            return self._socket.send(view)
-        except TimeoutError:
-            return 0
-        except OSError as error:
-            raise TransportError("the bulk connection broke while writing") from error
-
-    def _check(self, deadline: float) -> None:
-        if self._stop.is_set():
-            raise TransportError("the transfer was stopped", retryable=False)
-        if time.monotonic() > deadline:
-            raise TransportError(f"the bulk connection moved nothing for {self._stall_s:g} s")
 
 
 class Receiver:
@@ -246,44 +134,7 @@ def receive(pipe: Pipe, receiver: Receiver, *, on_durable: OnDurable = lambda _:
         place = receiver.place(header.offset, header.size)
         pipe.read_into(place)
         receiver.keep(header.offset, place, header.digest)
-        if progress.durable - told >= MARK_BYTES_APART or progress.is_whole:
+        if progress.durable - told >= MARK_EVERY_BYTES or progress.is_whole:
             told = progress.durable
             pipe.write(write_mark(told))
             on_durable(told)
-
-
-def dial(
-    host: str,
-    ticket: Ticket,
-    *,
-    client: PeerId,
-    server: PeerId,
-    transfer_id: bytes,
-    timing: Timing,
-    stop: threading.Event,
-    counters: Counters,
-) -> tuple[ssl.SSLSocket, Pipe]:
-    """Connects to a peer's bulk port, checks its certificate, and shows the ticket's token.
-
-    Raises:
-        TransportError: nobody answered, or the connection broke.
-        IdentityMismatchError: somebody else answered; the token was not shown.
-    """
-    try:
-        plain = socket.create_connection((host, ticket.port), timeout=timing.connect_s)
-    except OSError as error:
-        raise TransportError(f"the bulk port of {server} cannot be reached") from error
-    try:
-        connection = client_context().wrap_socket(plain)
-    except OSError as error:
-        plain.close()
-        raise TransportError(f"the bulk port of {server} does not speak TLS 1.3") from error
-    try:
-        check_fingerprint(connection, ticket.fingerprint)
-        pipe = Pipe(connection, stall_s=timing.stall_s, stop=stop, counters=counters)
-        binding = Binding(client, server, ticket.fingerprint, transfer_id)
-        pipe.write(binding.hello(ticket.token))
-    except (IdentityMismatchError, TransportError):
-        connection.close()
-        raise
-    return connection, pipe

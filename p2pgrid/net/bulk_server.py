@@ -21,7 +21,7 @@ from typing import NamedTuple
 from p2pgrid.config import Limits, Timing
 from p2pgrid.errors import NodeError, P2PGridError, PortInUseError
 from p2pgrid.ids import PeerId
-from p2pgrid.net.bulk import Pipe
+from p2pgrid.net.bulk_pipe import Pipe
 from p2pgrid.net.certificate import Certificate
 from p2pgrid.net.counters import Counters
 from p2pgrid.protocol.bulk import HELLO_BYTES, PROOF_BYTES, Binding, is_proof, read_hello

@@ -338,7 +338,7 @@ def test_a_disk_that_fails_under_way_lists_nothing(
         raise OSError(5, "Input/output error for 1234.5")
 
     with monkeypatch.context() as broken:
-        broken.setattr("p2pgrid.net.bulk_ends.os.pwrite", fail)
+        broken.setattr("p2pgrid.net.bulk_files.os.pwrite", fail)
         with pytest.raises((InternalError, NetworkError)) as failed:
             owner.publish("data", LARGE)
     assert "1234" not in str(failed.value)
@@ -381,6 +381,22 @@ def test_an_upload_that_nobody_resumes_is_removed_after_its_time(tmp_path: Path)
             await transfers.sweep()
             assert len(names_in(tmp_path)) == left
             await transfers.close_all()
+        assert names_in(tmp_path) == []
+
+    asyncio.run(story())
+
+
+def test_a_finished_upload_waits_while_its_peer_sends_another(tmp_path: Path) -> None:
+    async def story() -> None:
+        transfers = transfers_in(tmp_path, transfer_idle_s=60.0)
+        holder = Holder("owner", PeerId("p"))
+        for object_id in (ID, OTHER):
+            await transfers.open_upload(object_id, META, holder)
+        transfers._open[ID].touched_at -= 90.0
+        await transfers.sweep()
+        assert len(names_in(tmp_path)) == 2
+        transfers._open[OTHER].touched_at -= 90.0
+        await transfers.sweep()
         assert names_in(tmp_path) == []
 
     asyncio.run(story())

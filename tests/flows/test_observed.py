@@ -4,6 +4,7 @@ import json
 import logging
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,20 @@ def test_programs_give_what_numpy_gives(pointer: TensorPointer) -> None:
     same(x.get(), y, rtol=1e-12)
     with pytest.raises(ObjectGoneError):
         x.get()
+
+
+def test_large_arrays_go_in_and_come_home_by_the_bulk_port(bob: RealDomain, tmp_path: Path) -> None:
+    owner = bob.owner()
+    large = np.random.default_rng(2).normal(size=(2000, 1000))
+    pointer = owner.publish("large", large).pointers[0]
+    np.testing.assert_array_equal(pointer.get(), large)
+    mapped = (pointer.T + 1).get(to=tmp_path / "result.npy")
+    np.testing.assert_array_equal(mapped, large.T + 1)
+    counters = owner.transfers.counters
+    assert counters.sent >= large.nbytes
+    assert counters.received >= 2 * large.nbytes
+    objects = bob.directory.objects
+    assert not [*objects.glob("*.part"), *(objects / "spool").iterdir()]
 
 
 def test_one_request_is_found_in_the_logs_of_client_gateway_and_store(

@@ -11,7 +11,7 @@ import numpy as np
 
 from p2pgrid import Client, DomainClient
 from p2pgrid.client.launch import OWNER
-from p2pgrid.net.bulk import Pipe
+from p2pgrid.net.bulk_pipe import Pipe
 from p2pgrid.protocol.codec import Buffer
 
 SIZE = 64 << 20

@@ -20,8 +20,9 @@ from p2pgrid.errors import (
     TransportError,
 )
 from p2pgrid.ids import PeerId
-from p2pgrid.net.bulk import Pipe, Receiver, dial, receive, send
+from p2pgrid.net.bulk import Receiver, receive, send
 from p2pgrid.net.bulk_ends import ArraySource, BufferSink
+from p2pgrid.net.bulk_pipe import Pipe, dial
 from p2pgrid.net.bulk_server import BulkServer
 from p2pgrid.net.counters import Counters
 from p2pgrid.protocol.bulk import CHUNK_BYTES, ChunkHeader, Progress, digest_of

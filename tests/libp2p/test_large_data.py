@@ -18,7 +18,7 @@ from typing_extensions import override
 from p2pgrid.client.transfers import Transfers
 from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING
 from p2pgrid.errors import DiskFullError, TransferCancelledError, TransportError
-from p2pgrid.net.bulk import Pipe
+from p2pgrid.net.bulk_pipe import Pipe
 from p2pgrid.net.bulk_server import BulkServer
 from tests.libp2p.conftest import ROOT, Clinic
 
@@ -233,6 +233,20 @@ def test_an_upload_that_is_stopped_leaves_nothing_and_can_be_repeated(
     assert owner.datasets == ()
     assert clinic.files() == set()
     owner.publish("data", VALUES)
+
+
+def test_ctrl_c_ends_an_upload_and_leaves_nothing(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clinic.start_here()
+    owner = clinic.owner()
+    interrupt = Striking(os.getpid(), signal.SIGINT)
+    when_moved(monkeypatch, owner.transfers, 8 * MIB, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        owner.publish("data", VALUES)
+    assert owner.datasets == ()
+    assert clinic.files() == set()
+    np.testing.assert_array_equal(owner.publish("data", VALUES).pointers[0].get(), VALUES)
 
 
 def test_where_no_socket_connects_the_link_carries_the_array(

@@ -1,4 +1,4 @@
-"""``make demo``, as the README's reader runs it."""
+"""``make demo`` and the examples, as their readers run them."""
 
 import subprocess
 import sys
@@ -19,3 +19,15 @@ def test_the_demo_runs_to_its_end_and_shows_the_numbers_of_the_notebook() -> Non
     assert done.stdout.count("mean weight 3.8600 kg, mean height 49.4800 cm") == 4
     assert done.stdout.count("bytes of data moved by the refused get: 0") == 4
     assert "no process is left" in done.stdout
+
+
+def test_the_example_of_large_data_runs_to_its_end() -> None:
+    command = [sys.executable, "examples/large_data.py", "64"]
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = [line.partition(":")[0] for line in done.stdout.splitlines()]
+    assert lines[-3:] == [
+        "published, durable, listed",
+        "taken into memory",
+        "a result taken into a file",
+    ]

@@ -8,16 +8,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from p2pgrid.errors import DiskFullError, DuplicateError, TransferError
-from p2pgrid.net.bulk_ends import (
-    ArraySource,
-    BufferSink,
-    FileSink,
-    FileSource,
-    Sink,
-    Source,
-    npy_header,
-    publish_draft,
-)
+from p2pgrid.net.bulk_ends import ArraySource, BufferSink, Sink, Source
+from p2pgrid.net.bulk_files import FileSink, FileSource, npy_header, publish_draft
 from p2pgrid.protocol.arrays import Array, raw_bytes
 
 ARRAY = np.arange(24.0).reshape(2, 3, 4)
