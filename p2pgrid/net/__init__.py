@@ -7,6 +7,9 @@ Main path, in the order in which a reader opens the files:
 - ``link``: one persistent stream to one peer: requests, answers, deadlines, heartbeats.
 - ``transport``: the seam below a link; ``streams`` (libp2p) and ``memory`` (faults on demand)
   stand behind it and pass one suite of tests.
+- ``upgrade``: takes a stream from libp2p to TLS where the network lets it: ``tls`` is the stream,
+  ``tls_listener`` where dialled peers wait for it, ``certificate`` what they show, ``framing``
+  what streams over TLS and over libp2p share.
 - ``host``: the libp2p host, with only what we want switched on.
 - ``dht``: signed records on libp2p's Kademlia; ``kademlia`` asks, ``kad_server`` answers.
 """
