@@ -7,6 +7,9 @@ Main path, in the order in which a reader opens the files:
 - ``link``: one persistent stream to one peer: requests, answers, deadlines, heartbeats.
 - ``transport``: the seam below a link; ``streams`` (libp2p) and ``memory`` (faults on demand)
   stand behind it and pass one suite of tests.
+- ``upgrade``: takes a stream from libp2p to TLS where the network lets it: ``tls`` is the stream,
+  ``tls_listener`` where dialled peers wait for it, ``certificate`` what they show, ``framing``
+  what streams over TLS and over libp2p share.
 - ``host``: the libp2p host, with only what we want switched on.
 - ``bulk``: large arrays on TLS sockets, in plain threads; ``bulk_server`` lets connections in,
   ``bulk_pipe`` is one, ``certificate`` is TLS without authorities; ``bulk_ends`` and ``bulk_files``
