@@ -25,6 +25,7 @@ from libp2p.network.config import ConnectionConfig, RetryConfig
 from libp2p.network.connection import swarm_connection
 from libp2p.network.exceptions import SwarmException
 from libp2p.peer.id import ID
+from libp2p.peer.peerstore import PeerStore
 from libp2p.protocol_muxer.exceptions import MultiselectClientError
 from libp2p.rcmgr.manager import ResourceLimits, ResourceManager
 from libp2p.security.noise.exceptions import PeerIDMismatchesPubkey
@@ -50,6 +51,8 @@ from p2pgrid.ids import PeerId, public_key_of
 CONTROL_PROTOCOL = TProtocol("/p2pgrid/1")
 MAX_CONNECTIONS = 1000
 MAX_STREAMS = 10_000
+MAX_PEERS = 1000
+"""So many peers are known by address; the oldest are forgotten."""
 MAX_ADDRESSES = 8
 """So many addresses of one peer are tried; a stranger's record may list more."""
 STAGGER_S = 0.25
@@ -92,6 +95,7 @@ def build_host(seed: bytes, listen: Sequence[str], *, announce: Sequence[str] = 
     keys = create_new_key_pair(seed)
     swarm = new_swarm(
         key_pair=keys,
+        peerstore_opt=_Peerstore(ID.from_pubkey(keys.public_key)),
         # The defaults would offer plaintext as well, and mplex.
         sec_opt={NOISE: Noise(keys, noise_privkey=create_noise_key_pair().private_key)},
         muxer_opt={TProtocol(YAMUX): Yamux},
@@ -247,6 +251,24 @@ async def open_stream(host: IHost, peer: PeerId, timeout_s: float = 10.0) -> INe
         if _caused_by(error, MultiselectClientError, text="timed out"):
             raise RemoteTimeoutError(peer=peer, timeout_s=timeout_s) from error
         raise PeerUnreachableError(peer=peer, addresses=1, reason="the link broke") from error
+
+
+class _Peerstore(PeerStore):  # type: ignore[misc]
+    """Never forgets our own key when it makes room for other peers.
+
+    libp2p's forgets it first, as that of a peer without addresses: after a thousand visitors a
+    node could not say any more who it is, and every stream to it broke.
+    """
+
+    def __init__(self, own: ID) -> None:
+        super().__init__(max_peers=MAX_PEERS)
+        self._own = own
+
+    @override
+    def _enforce_peer_limit(self) -> None:
+        ours = self.peer_data_map.pop(self._own)
+        super()._enforce_peer_limit()
+        self.peer_data_map[self._own] = ours
 
 
 class _NoAutoConnector(AutoConnector):  # type: ignore[misc]

@@ -25,7 +25,7 @@ from p2pgrid.errors import (
     RemoteProtocolError,
     RemoteTimeoutError,
 )
-from p2pgrid.ids import PeerId, peer_id_of
+from p2pgrid.ids import PeerId, peer_id_of, public_key_of
 from p2pgrid.net.host import (
     CONTROL_PROTOCOL,
     build_host,
@@ -36,6 +36,7 @@ from p2pgrid.net.host import (
     parse_address,
     running,
 )
+from p2pgrid.net.kademlia import Asker
 
 pytestmark = pytest.mark.libp2p
 
@@ -168,6 +169,22 @@ def test_connections_that_are_over_make_room_for_others(monkeypatch: pytest.Monk
                 await connect(newcomer, peer_of(2), addresses, 5)
             while is_connected(listener, peer_of(number)):
                 await trio.lowlevel.checkpoint()
+
+    pair(work)
+
+
+def test_a_host_knows_itself_after_many_visitors(monkeypatch: pytest.MonkeyPatch) -> None:
+    # libp2p forgot our own key first: after the thousandth visitor every stream broke.
+    monkeypatch.setattr("p2pgrid.net.host.MAX_PEERS", 3)
+
+    async def work(dialer: Any, listener: Any, addresses: list[str]) -> None:
+        store = listener.get_peerstore()
+        for number in range(10, 20):
+            store.add_addrs(ID.from_string(peer_of(number)), [Multiaddr(NOBODY)], 60)
+        assert len(store.peer_ids()) <= 4
+        assert listener.get_public_key().to_bytes() == public_key_of(peer_of(2))
+        await connect(dialer, peer_of(2), addresses, 5)
+        assert "/p2pgrid/1" in await Asker(dialer).identify(ID.from_string(peer_of(2)))
 
     pair(work)
 
