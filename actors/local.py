@@ -7,6 +7,7 @@ given a worker: one thread, which carries out calls in the order in which they w
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from contextvars import copy_context
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -38,7 +39,8 @@ class _Port:
         if self._worker is None:
             return method(*args, **named)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._worker, partial(method, *args, **named))
+        work = partial(copy_context().run, method, *args, **named)  # the id of the request is there
+        return await loop.run_in_executor(self._worker, work)
 
 
 class LocalState(_Port):

@@ -100,7 +100,7 @@ def test_a_result_is_taken_into_a_file_and_mapped(clinic: Clinic, tmp_path: Path
     matrix = VALUES.reshape(1 << 12, -1)
     pointer = clinic.owner().publish("data", matrix).pointers[0]
     mapped = (pointer.T + 1).get(to=tmp_path / "result.npy")
-    assert isinstance(mapped, np.memmap)
+    assert isinstance(mapped.base, np.memmap)
     assert not mapped.flags.writeable
     np.testing.assert_array_equal(mapped, matrix.T + 1)
     np.testing.assert_array_equal(np.load(tmp_path / "result.npy"), matrix.T + 1)

@@ -44,6 +44,7 @@ class Bob:
             seed=place.seed(),
             state=LocalState(self.state),
             store=LocalStore(self.store),
+            objects=place.objects,
             timing=Timing(lease_s=LEASE_S),
         )
         self.node.start()
