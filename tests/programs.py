@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from p2pgrid.protocol.arrays import DTYPES, Array
-from p2pgrid.protocol.operations import REGISTRY
+from p2pgrid.protocol.operations import INTEGERS, REGISTRY
 
 NUMPY_ERRORS = (ValueError, TypeError, IndexError, ArithmeticError)
 
@@ -81,7 +81,7 @@ def expected_of(call: Written) -> Array | None:
 
 def is_stricter(call: Written) -> bool:
     """What numpy lets pass and the registry does not, each by a rule in its documentation."""
-    return call.name in STRICTER and STRICTER[call.name](call)
+    return any(rule(call) for rule in STRICTER.get(call.name, ()))
 
 
 def _may_be_negative(call: Written) -> bool:
@@ -125,19 +125,21 @@ def _wrapped_integer(call: Written) -> bool:
 
 
 def _integer_of_no_dtype(call: Written) -> bool:
-    """Numpy makes an object of it, and then perhaps a float."""
-    return any(type(x) is int and not -(2**63) <= x < 2**64 for x in call.args)
+    """Numpy compares with it, or makes an object and then perhaps a float of it."""
+    huge = any(type(x) is int and x not in INTEGERS for x in call.args)
+    others = [x for x in call.args if isinstance(x, np.ndarray)]
+    return huge and (call.name == "dot" or any(x.dtype.kind != "f" for x in others))
 
 
-STRICTER: dict[str, Callable[[Written], bool]] = {
-    "power": _may_be_negative,
-    "quantile": _quantile_of_nothing,
-    "median": _quantile_of_nothing,
-    "reshape": _other_negative_sizes,
-    "getitem": _mask_of_numbers,
-    "where": _wrapped_integer,
-    "dot": _integer_of_no_dtype,
-    **dict.fromkeys((*MASKABLE, *PLACES, *RUNNING, "squeeze"), _axis_of_a_number),
+STRICTER: dict[str, tuple[Callable[[Written], bool], ...]] = {
+    **dict.fromkeys((*BINARY, "dot", "clip"), (_integer_of_no_dtype,)),
+    **dict.fromkeys((*MASKABLE, *PLACES, *RUNNING, "squeeze"), (_axis_of_a_number,)),
+    "power": (_may_be_negative, _integer_of_no_dtype),
+    "quantile": (_quantile_of_nothing,),
+    "median": (_quantile_of_nothing,),
+    "reshape": (_other_negative_sizes,),
+    "getitem": (_mask_of_numbers,),
+    "where": (_wrapped_integer,),
 }
 
 

@@ -7,9 +7,7 @@ import numpy as np
 
 from p2pgrid.errors import DtypeError, ShapeError
 from p2pgrid.protocol.arrays import Array, as_array
-from p2pgrid.protocol.operations import ArrayMeta, Operand
-
-INTEGERS = range(-(2**63), 2**64)  # what travels as an integer
+from p2pgrid.protocol.operations import INTEGERS, ArrayMeta, Operand
 
 
 def literal(value: Any, *, limit: int) -> tuple[Operand, Array | int | float | bool]:

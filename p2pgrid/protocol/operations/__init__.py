@@ -12,6 +12,7 @@ decide from shapes, dtypes and public numbers alone: a value never makes an erro
 """
 
 from p2pgrid.protocol.operations.entry import (
+    INTEGERS as INTEGERS,
     ArrayMeta as ArrayMeta,
     Bind as Bind,
     Call as Call,

@@ -18,6 +18,7 @@ from p2pgrid.protocol.operations.entry import (
     Operation,
     Params,
     as_array_operand,
+    check_travels,
     check_weak,
     fits,
     kind_of,
@@ -97,6 +98,7 @@ def _clip_bounds(operands: Sequence[Operand], params: Params) -> tuple[Operand, 
 def _clip_rule(operands: Sequence[Operand], params: Params) -> ArrayMeta:
     (array,) = only_arrays("clip", operands[:1])
     bounds = _clip_bounds(operands, params)
+    check_travels("clip", operands)
     for number, bound in enumerate(bounds):
         is_lower = params[0] is True and number == 0
         if not _bounds_nothing(bound, array, is_lower=is_lower):

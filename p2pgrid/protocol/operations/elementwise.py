@@ -21,6 +21,7 @@ from p2pgrid.protocol.operations.entry import (
     Operand,
     Operation,
     Params,
+    check_travels,
     check_weak,
     kind_of,
     names_of,
@@ -58,7 +59,9 @@ def _check_numbers(ufunc: np.ufunc, operands: Sequence[Operand]) -> None:
     """A Python integer has to fit the dtype that it is taken as.
 
     Numpy compares an integer array with any integer, and asks for the truth of a C long.
+    An integer that no dtype holds is refused beside integers, where numpy would let some pass.
     """
+    check_travels(ufunc.__name__, operands)
     kinds = [kind_of(operand) for operand in operands]
     if ufunc in _COMPARISONS and any(isinstance(k, np.dtype) and k.kind in "iu" for k in kinds):
         return

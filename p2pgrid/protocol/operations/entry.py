@@ -18,6 +18,9 @@ Scalar = int | float | bool
 Kind = Dtype | type
 """What numpy's promotion looks at: a dtype, or the type of a Python number."""
 
+INTEGERS = range(-(2**63), 2**64)
+"""Python integers that some dtype holds, and that travel as what they are."""
+
 _BOOL: Dtype = np.dtype(bool)  # a truth value is not weak: its dtype is the lowest anyway
 
 
@@ -156,6 +159,19 @@ def check_weak(name: str, operands: Sequence[Operand], dtype: Dtype) -> None:
     for operand in operands:
         if type(operand) is int and not fits(operand, dtype):
             raise DtypeError(operation=name, dtypes=f"{dtype.name} and an integer out of its range")
+
+
+def check_travels(name: str, operands: Sequence[Operand]) -> None:
+    """A Python integer that no dtype holds travels as a float; only beside floats is it the same.
+
+    Raises:
+        DtypeError: it stands beside integers or truth values.
+    """
+    numbers = [operand for operand in operands if type(operand) is int]
+    if all(number in INTEGERS for number in numbers):
+        return
+    if any(isinstance(each, ArrayMeta) and each.dtype.kind != "f" for each in operands):
+        raise DtypeError(operation=name, dtypes="integers and an integer out of its range")
 
 
 @lru_cache(maxsize=4096)
