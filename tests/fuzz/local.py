@@ -1,5 +1,6 @@
 """Targets: what is read on this machine: files that people edit or disks break, and the store."""
 
+import atexit
 import base64
 import contextlib
 import functools
@@ -33,8 +34,10 @@ TARGET_S = 10.0
 
 @functools.cache
 def _folder(name: str) -> Path:
-    """A directory of this process; small, and left to whoever cleans temporary files."""
-    return Path(tempfile.mkdtemp(prefix=f"p2pgrid-fuzz-{name}-"))
+    """A directory of this process, gone with it."""
+    folder = tempfile.TemporaryDirectory(prefix=f"p2pgrid-fuzz-{name}-")
+    atexit.register(folder.cleanup)
+    return Path(folder.name)
 
 
 def wallet(data: bytes) -> None:
