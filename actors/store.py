@@ -94,8 +94,9 @@ def _has_data(path: Path) -> bool:
 class Store:
     """Values by object id: datasets from files, session objects from memory."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, disk_spare: int = DEFAULT_LIMITS.disk_spare) -> None:
         self._files = TensorFiles(directory)
+        self._disk_spare = disk_spare
         self._spool = directory / SPOOL
         self._tensors: dict[bytes, Array] = {}
         self._sessions: dict[bytes, dict[bytes, Any]] = {}
@@ -160,7 +161,7 @@ class Store:
         source = ArraySource(array)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             try:
-                reserve(file.fileno(), array.nbytes, spare=DEFAULT_LIMITS.disk_spare)
+                reserve(file.fileno(), array.nbytes, spare=self._disk_spare)
                 for offset in range(0, array.nbytes, CHUNK_BYTES):
                     file.write(source.chunk(offset, min(CHUNK_BYTES, array.nbytes - offset)))
             except BaseException:

@@ -20,8 +20,9 @@ from actors.local import LocalStore
 from actors.logs import JsonFormatter, current_request
 from actors.ports import StorePort
 from actors.store import Store
-from p2pgrid.errors import InternalError, UnavailableError
+from p2pgrid.errors import DiskFullError, InternalError, UnavailableError
 from p2pgrid.ids import ObjectId
+from p2pgrid.net.bulk_files import FileSink, npy_header
 from p2pgrid.protocol.arrays import Array, header_of, raw_bytes
 from p2pgrid.protocol.messages import Op, Operand, Operate
 
@@ -167,6 +168,70 @@ def test_what_does_not_exist_is_a_key_error_and_a_failed_operation(run: Run) -> 
             await port.get(name(9))
         failed = (await port.execute(adding(1, name(9), 1.0), ())).failed
         assert [(it.out, it.reference) for it in failed] == [(name(1), "")]
+
+    run(law)
+
+
+def exported(port: StorePort, object_id: ObjectId) -> Callable[[], Awaitable[bytes]]:
+    async def read() -> bytes:
+        path, start, is_temporary = await port.export(object_id)
+        with path.open("rb") as file:
+            file.seek(start)
+            data = file.read()
+        if is_temporary:
+            assert path.stat().st_mode & 0o777 == 0o600
+            path.unlink()
+        return data
+
+    return read
+
+
+def test_a_dataset_is_exported_as_its_file_and_a_result_as_a_temporary_one(run: Run) -> None:
+    array = np.arange(6.0).reshape(2, 3)
+
+    async def law(port: StorePort) -> None:
+        await port.put([(DATASET, array)])
+        assert not (await port.export(DATASET)).is_temporary
+        assert await exported(port, DATASET)() == array.tobytes()
+        transposed = Operate(ops=(Op("transpose", name(1), (DATASET,)),))
+        await port.execute(msgspec.msgpack.encode(transposed), ())
+        assert (await port.export(name(1))).is_temporary
+        assert await exported(port, name(1))() == array.T.tobytes()
+        with pytest.raises(KeyError):
+            await port.export(name(9))
+
+    run(law)
+
+
+def test_a_result_for_which_the_disk_has_no_room_is_told_with_both_numbers(
+    run: Run, store: Store, tmp_path: Path
+) -> None:
+    async def law(port: StorePort) -> None:
+        await port.put([(DATASET, np.zeros(4))])
+        await port.execute(adding(1, DATASET, 1.0), ())
+        with pytest.raises(DiskFullError) as full:
+            await port.export(name(1))
+        assert full.value.needed == 32 + (1 << 60)
+        assert 0 < full.value.free < 1 << 60
+
+    store._disk_spare = 1 << 60
+    run(law)
+    assert list((tmp_path / "spool").iterdir()) == []
+
+
+def test_a_draft_is_adopted_once(run: Run, tmp_path: Path) -> None:
+    array = np.arange(6.0)
+    header = npy_header(array.shape, array.dtype)
+    path = tmp_path / f"{DATASET.hex()}.npy"
+
+    async def law(port: StorePort) -> None:
+        sink = FileSink(path, header=header, size=array.nbytes, spare=0)
+        sink.place(0, array.nbytes)[:] = raw_bytes(array)
+        sink.keep(0, sink.place(0, array.nbytes))
+        sink.close()
+        for _ in range(2):
+            await port.adopt([DATASET])
+        np.testing.assert_array_equal(await port.get(DATASET), array)
 
     run(law)
 
