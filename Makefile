@@ -49,3 +49,4 @@ lint: venv
 
 bench: venv
 	$(BIN)/python -m benchmarks.pointer --json
+	$(BIN)/python -m benchmarks.runtime --json

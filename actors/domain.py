@@ -39,7 +39,7 @@ from p2pgrid.errors import (
 from p2pgrid.ids import DatasetId, ObjectId, short
 from p2pgrid.policy.access import Label, require_get, require_owner
 from p2pgrid.policy.leases import Lease, Owner
-from p2pgrid.policy.objects import SessionObjects
+from p2pgrid.policy.objects import PREFIX_BYTES, SessionObjects
 from p2pgrid.protocol import faults
 from p2pgrid.protocol.arrays import (
     Array,
@@ -251,10 +251,11 @@ class Domain:
                 admitted.append(op)
             else:
                 refused.append(FailedOp(out=op.out, failure=failure))
-        for object_id in message.free:
+        free = tuple(each for each in message.free if each[:PREFIX_BYTES] == objects.prefix)
+        for object_id in free:
             objects.free(object_id)
-        if refused:
-            message = Operate(ops=tuple(admitted), free=message.free)
+        if refused or len(free) < len(message.free):
+            message = Operate(ops=tuple(admitted), free=free)
         handed_on = time.perf_counter()
         done = await self._store.execute(_encoder.encode(message), buffers)
         store_s = time.perf_counter() - handed_on

@@ -175,3 +175,9 @@ def arguments(name: str, x: TensorPointer, count: int) -> tuple[object, ...]:
         "getitem": (x, [0, 2]),
     }
     return more.get(name, (x,) * count)
+
+
+def test_nobody_frees_what_another_session_holds(owner: DomainClient, eve: DomainClient) -> None:
+    kept = (owner.datasets[0].pointers[0] + 1).block
+    ask(eve.link(), Operate(ops=(), free=(kept._id,)), Operated)
+    assert kept.exists
