@@ -55,17 +55,16 @@ class Upload:
         return time.monotonic() - self.touched_at
 
     def rewind(self, offset: int) -> int:
-        """Ends what broke off: where to go on; what the client asks for does not matter."""
+        """Makes durable what came: where to go on, whatever the client asks for."""
         del offset
         self._receiver.settle()
         return self._receiver.progress.resume()
 
     def work(self, pipe: Pipe) -> None:
-        """Receives the rest; what came before a break is made durable."""
+        """Receives the rest; ``rewind`` makes durable what came before a break."""
         try:
             receive(pipe, self._receiver)
         finally:
-            self._receiver.settle()
             self._rest()
 
     def take(self, offset: int, digest: bytes, chunk: Buffer) -> int:

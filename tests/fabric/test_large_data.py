@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from actors.transfer import Holder
+from actors.transfer import Holder, Upload
 from actors.transfers import Transfers
 from p2pgrid import DomainClient
 from p2pgrid.client.calls import ask
@@ -177,6 +177,10 @@ def test_what_is_not_uploaded_whole_cannot_be_published(grid: Grid) -> None:
         with pytest.raises(ObjectGoneError, match="upload"):
             ask(link, publishing(NewTensor("t", ID, header, True)), Published)
     send(link, ID, LARGE)
+    assert bob.node._transfers is not None
+    finished = bob.node._transfers._open[ID]
+    assert isinstance(finished, Upload)
+    assert (finished._sink._file, len(finished._sink._scratch)) == (-1, 0)  # it only waits
     with pytest.raises(ObjectGoneError, match="upload"):
         ask(link, publishing(NewTensor("t", ID, header_of(LARGE.T, buffer=0), True)), Published)
     ask(link, publishing(NewTensor("t", ID, header_of(LARGE, buffer=0), True)), Published)

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given, strategies as st
 
 from p2pgrid.errors import DiskFullError, DuplicateError, TransferError
+from p2pgrid.net.bulk import Receiver
 from p2pgrid.net.bulk_ends import ArraySource, BufferSink, Sink, Source
 from p2pgrid.net.bulk_files import FileSink, FileSource, npy_header, publish_draft
 from p2pgrid.protocol.arrays import Array, raw_bytes
+from p2pgrid.protocol.bulk import Progress, digest_of
 
 ARRAY = np.arange(24.0).reshape(2, 3, 4)
 ARRAYS: dict[str, Array] = {
@@ -126,3 +128,71 @@ def test_a_file_that_became_shorter_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TransferError, match="shorter"):
         source.chunk(0, 20)
     source.close()
+
+
+class Disk:
+    """A sink that knows how much of it would survive a crash."""
+
+    is_durable = False
+
+    def __init__(self) -> None:
+        self.kept = self.safe = 0
+
+    def place(self, offset: int, size: int) -> memoryview:
+        assert offset == self.kept
+        return memoryview(bytearray(size))
+
+    def keep(self, offset: int, chunk: memoryview) -> None:
+        self.kept = offset + len(chunk)
+
+    def sync(self) -> None:
+        self.safe = self.kept
+
+
+@given(sizes=st.lists(st.integers(1, 9), min_size=1, max_size=30), at=st.integers(0, 30))
+def test_what_a_receiver_calls_durable_was_synced(sizes: list[int], at: int) -> None:
+    disk = Disk()
+    receiver = Receiver(disk, Progress(sum(sizes)))
+    for number, size in enumerate(sizes):
+        offset = receiver.progress.moved
+        place = receiver.place(offset, size, size)
+        receiver.keep(offset, place, digest_of(place))
+        if number == at:
+            receiver.settle()
+            assert receiver.progress.durable == offset + size
+        assert receiver.progress.durable <= disk.safe
+    assert receiver.progress.is_whole
+    assert disk.safe == sum(sizes)
+    receiver.close()
+
+
+def test_a_long_transfer_is_made_durable_behind_the_chunks_that_come_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("p2pgrid.net.bulk.SYNC_BYTES", 10)
+    disk = Disk()
+    receiver = Receiver(disk, Progress(1000))
+    for offset in range(0, 990, 10):
+        place = receiver.place(offset, 10, 10)
+        receiver.keep(offset, place, digest_of(place))
+        assert receiver.progress.durable <= disk.safe
+        assert receiver.progress.moved - receiver.progress.durable <= 20  # two stretches at most
+    receiver.close()
+
+
+def test_a_sync_that_failed_in_the_background_ends_the_transfer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail() -> None:
+        raise TransferError("the disk failed")
+
+    monkeypatch.setattr("p2pgrid.net.bulk.SYNC_BYTES", 1)
+    disk = Disk()
+    receiver = Receiver(disk, Progress(20))
+    monkeypatch.setattr(disk, "sync", fail)
+    receiver.keep(0, receiver.place(0, 9, 9), digest_of(bytes(9)))
+    for _ in range(2):
+        with pytest.raises(TransferError):
+            receiver.settle()
+    assert receiver.progress.durable == 0
+    receiver.close()
