@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 
 from p2pgrid.client.calls import ask
 from p2pgrid.client.datasets import DatasetPointer, require_names
+from p2pgrid.client.frames import Frame, arrays_by_name
 from p2pgrid.client.holdings import HeldObjects
 from p2pgrid.client.login import Logins
 from p2pgrid.client.records import read_dataset
@@ -112,7 +113,7 @@ class DomainClient:
     def publish(
         self,
         name: str,
-        tensors: ArrayLike | Mapping[str, ArrayLike],
+        tensors: ArrayLike | Mapping[str, ArrayLike] | Frame,
         *,
         description: str = "",
         tags: Iterable[str] = (),
@@ -123,7 +124,8 @@ class DomainClient:
 
         Args:
             name: unique in the domain.
-            tensors: one array, or arrays by name; bool, integer or float, any shape.
+            tensors: one array, arrays by name, or a data frame, whose columns become arrays; bool,
+                integer or float, any shape.
             description: for everybody to read, kept verbatim.
             tags: for search; ``#`` and case do not matter.
             allowed_users: names of accounts that may ``get`` the values and what derives from
@@ -136,7 +138,7 @@ class DomainClient:
             DuplicateError: the name is taken.
             DtypeError, TooLargeError, SchemaError: the data cannot be published like this.
         """
-        arrays = tensors if isinstance(tensors, Mapping) else {name: tensors}
+        arrays = arrays_by_name(name, tensors)
         named = {key: as_array(value, limit=self.literal_limit) for key, value in arrays.items()}
         message = Publish(
             dataset_id=secrets.token_bytes(16),
