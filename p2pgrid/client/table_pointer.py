@@ -157,7 +157,7 @@ class TablePointer(Statistics):
 
         Args:
             column: whose values are compared with the keys.
-            keys: public values, in the order of the results; at most 16,384. Rows with other
+            keys: public values, in the order of the results; at most 4,096. Rows with other
                 values, and with NaN, belong to no group, so the keys and the shape tell nothing.
 
         Raises:

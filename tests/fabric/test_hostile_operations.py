@@ -158,7 +158,7 @@ def test_keys_are_public_few_and_of_the_dtype_of_the_groups(eve: DomainClient) -
         (x._id, (), UnsupportedRemoteOpError),
         (np.ones(2, np.int64), (), DtypeError),
         (np.ones((1, 1)), (), ShapeError),
-        (np.ones((1 << 14) + 1), (), TooLargeError),
+        (np.ones((1 << 12) + 1), (), TooLargeError),
     ]
     for keys, params, error in refused:
         failure = send(eve, "group_sum", (x._id, x._id, keys), params)

@@ -33,7 +33,7 @@ from p2pgrid.protocol.operations.entry import (
 )
 from p2pgrid.protocol.operations.reductions import check_mask
 
-MAX_KEYS = 1 << 14
+MAX_KEYS = 1 << 12
 """Most groups of one operation: the domain computes them one by one."""
 
 _EVERY = (None, False)  # the axis and keepdims of a fold of all elements
@@ -88,15 +88,14 @@ def _check(name: str, operands: Sequence[Operand]) -> tuple[ArrayMeta, int]:
 def _members(groups: Array, keys: Array, mask: Any = True) -> list[Array]:
     """Where the elements of each key are, in their order."""
     known, number_of = np.unique(keys, return_inverse=True)
-    places = np.searchsorted(known, groups)
-    counts = places < len(known)
-    counts[counts] = known[places[counts]] == groups[counts]  # never so for NaN
-    counts &= mask
-    chosen = np.flatnonzero(counts)
-    numbers = places[chosen].astype(np.uint16)
-    chosen = chosen[np.argsort(numbers, kind="stable")]
-    ends = np.cumsum(np.bincount(numbers, minlength=len(known)))
-    each = np.split(chosen, ends[:-1])
+    none = len(known)
+    numbers = np.searchsorted(known, groups).astype(np.uint16)
+    counts = numbers < none
+    counts[counts] = known[numbers[counts]] == groups[counts]  # never so for NaN
+    numbers[~(counts & mask)] = none
+    order = np.argsort(numbers, kind="stable")
+    ends = np.cumsum(np.bincount(numbers, minlength=none + 1))
+    each = np.split(order, ends[:-1])
     return [each[number] for number in number_of]
 
 
