@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from p2pgrid.client.launch import Node as Node, launch as launch, start as start, stop as stop
     from p2pgrid.client.network import NetworkClient as NetworkClient
     from p2pgrid.client.pointer import TensorPointer as TensorPointer
+    from p2pgrid.client.table_pointer import TablePointer as TablePointer
     from p2pgrid.client.wallet import Wallet as Wallet
     from p2pgrid.errors import P2PGridError as P2PGridError
 
@@ -39,6 +40,7 @@ _HOMES = {
     "Node": "client.launch",
     "P2PGridError": "errors",
     "SearchResults": "client.datasets",
+    "TablePointer": "client.table_pointer",
     "TensorPointer": "client.pointer",
     "Wallet": "client.wallet",
     "connect": "client.connect",
@@ -58,6 +60,7 @@ __all__ = [
     "Node",
     "P2PGridError",
     "SearchResults",
+    "TablePointer",
     "TensorPointer",
     "Wallet",
     "connect",

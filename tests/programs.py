@@ -27,6 +27,7 @@ BINARY = [
 MASKABLE = ["sum", "prod", "min", "max", "any", "all", "mean", "var", "std"]
 PLACES = ["argmin", "argmax"]
 RUNNING = ["cumsum", "cumprod"]
+GROUPED = [name for name in REGISTRY if name.startswith("group_")]
 
 
 class Written(NamedTuple):
@@ -45,6 +46,7 @@ def by_numpy(call: Written) -> Array:
         "getitem": operator.getitem,
         "min": extreme(np.min),
         "max": extreme(np.max),
+        **{name: by_group(name.removeprefix("group_")) for name in GROUPED},
     }
     function = special.get(call.name) or getattr(np, call.name)
     with np.errstate(all="ignore"), warnings.catch_warnings():
@@ -69,6 +71,31 @@ def extreme(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(x, *args, **kwargs)
 
     return with_initial
+
+
+def by_group(name: str) -> Callable[..., Any]:
+    """Numpy's reduction of the elements of each key, one key after the other."""
+
+    def grouped(x: Any, groups: Any, keys: Any, *more: Any, where: Any = True, **how: Any) -> Any:
+        named = np.asarray(keys, np.int64).astype(groups.dtype)
+        if x.ndim != 1 or x.shape != groups.shape or np.any(named != keys):
+            raise ValueError("groups are named by flat arrays, and by keys of their dtype")
+        members = [x[(groups == key) & where] for key in named]
+        each = [by_numpy(Written(name, *_of_part(name, part, *more, **how))) for part in members]
+        kind = by_numpy(Written(name, *_of_part(name, np.ones(1, x.dtype), *more, **how))).dtype
+        return np.array(each, kind)
+
+    return grouped
+
+
+def _of_part(name: str, part: Array, *more: Any, **how: Any) -> tuple[Any, Any]:
+    """Of nothing: what ``where=`` gives, or for quantiles what numpy gives of NaN."""
+    if name in ("median", "quantile") and part.size == 0:
+        kind = part.dtype if part.dtype.kind == "f" else np.dtype(float)
+        return (np.full(1, np.nan, kind), *more), how
+    if name in ("min", "max") and part.size == 0:
+        return (np.ones(1, part.dtype), *more), {**how, "where": np.zeros(1, bool)}
+    return (part, *more), how
 
 
 def expected_of(call: Written) -> Array | None:
@@ -318,10 +345,24 @@ def _getitem(draw: Draw, x: Array, _: Pick) -> Written:
     return Written("getitem", (x, draw(indices(x.shape))))
 
 
+def _grouped(name: str) -> Callable[[Draw, Array, Pick], Written]:
+    def call(draw: Draw, x: Array, pick: Pick) -> Written:
+        keys = draw(st.lists(st.integers(0, 5), max_size=5))
+        kwargs: dict[str, Any] = {"where": draw(masks(x.shape))} if draw(st.booleans()) else {}
+        if name in ("group_var", "group_std"):
+            kwargs["ddof"] = draw(st.sampled_from([0, 1]))
+        q = (draw(st.sampled_from([0.0, 0.25, 1.0])),) if name == "group_quantile" else ()
+        groups = pick(x) if draw(st.booleans()) else x
+        return Written(name, (x, groups, keys, *q), kwargs)
+
+    return call
+
+
 CALLS: dict[str, Callable[[Draw, Array, Pick], Written]] = {
     **{name: _maskable(name) for name in MASKABLE},
     **{name: _place(name) for name in PLACES},
     **{name: _running(name) for name in RUNNING},
+    **{name: _grouped(name) for name in GROUPED},
     "quantile": _quantile,
     "median": _median,
     "reshape": _reshape,

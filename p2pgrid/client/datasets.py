@@ -6,6 +6,7 @@ from typing_extensions import override
 
 from p2pgrid.client.home import Home
 from p2pgrid.client.pointer import TensorPointer
+from p2pgrid.client.table_pointer import TablePointer
 from p2pgrid.errors import SchemaError
 from p2pgrid.ids import ObjectId, short
 from p2pgrid.protocol.arrays import dtype_named
@@ -44,6 +45,18 @@ class DatasetPointer(Mapping[str, TensorPointer]):
     def pointers(self) -> tuple[TensorPointer, ...]:
         """One pointer per tensor, in the owner's order."""
         return tuple(self[name] for name in self)
+
+    def table(self, *columns: str) -> TablePointer:
+        """The tensors as columns of a table.
+
+        Args:
+            columns: which ones, in this order; default: all.
+
+        Raises:
+            KeyError: there is no tensor of such a name; the error lists those that there are.
+            SchemaError: they are not of one dimension and of equal length; the error says which.
+        """
+        return TablePointer({name: self[name] for name in columns or self})
 
     @override
     def __getitem__(self, name: str) -> TensorPointer:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from p2pgrid.client.calls import ask
 from p2pgrid.client.datasets import DatasetPointer, require_names
 from p2pgrid.client.delivery import Delivery
+from p2pgrid.client.frames import Frame, arrays_by_name
 from p2pgrid.client.holdings import HeldObjects
 from p2pgrid.client.login import Logins
 from p2pgrid.client.publication import Publication, parcels_of
@@ -113,7 +114,7 @@ class DomainClient:
     def publish(
         self,
         name: str,
-        tensors: ArrayLike | Mapping[str, ArrayLike],
+        tensors: ArrayLike | Mapping[str, ArrayLike] | Frame,
         *,
         description: str = "",
         tags: Iterable[str] = (),
@@ -126,7 +127,8 @@ class DomainClient:
 
         Args:
             name: unique in the domain.
-            tensors: one array, or arrays by name; bool, integer or float, any shape.
+            tensors: one array, arrays by name, or a data frame, whose columns become arrays; bool,
+                integer or float, any shape.
             description: for everybody to read, kept verbatim.
             tags: for search; ``#`` and case do not matter.
             allowed_users: names of accounts that may ``get`` the values and what derives from
@@ -143,7 +145,7 @@ class DomainClient:
             DiskFullError: the domain has no room for it.
             TransferCancelledError: ``stop`` was set.
         """
-        arrays = tensors if isinstance(tensors, Mapping) else {name: tensors}
+        arrays = arrays_by_name(name, tensors)
         named = {key: as_array(value, limit=self._limits.transfer) for key, value in arrays.items()}
         parcels = parcels_of(named, limits=self._limits)
         message = Publish(

@@ -84,6 +84,11 @@ REFUSED: list[tuple[str, tuple[Operand | Array, ...], tuple[Param, ...], type[P2
     ("add", (np.ones((2, 2)),), (), ShapeError),
     ("sum", (np.ones(3),), (None, False), DtypeError),
     ("sum", (np.ones((2, 40, 3), bool),), (None, False), ShapeError),
+    ("quantile", (np.ones(3, bool),), (0, False, 0.5), ShapeError),
+    ("median", (np.ones(3),), (None, False), DtypeError),
+    ("group_sum", (np.ones(40), np.ones(1)), (), ShapeError),
+    ("group_mean", (np.ones((40, 3)), np.ones(1)), (), ShapeError),
+    ("group_quantile", (np.ones((40, 3)), np.ones(1)), (7,), ShapeError),
     ("astype", (), ("object",), DtypeError),
     ("round", (), (2**62,), TooLargeError),
     ("expand_dims", (), (tuple(range(32)),), ShapeError),
@@ -123,6 +128,8 @@ def test_what_our_client_would_refuse_the_domain_refuses(
         ("stack", (1,), (0,)),
         ("concatenate", (), ("0",)),
         ("getitem", (3,), ("positions",)),
+        ("group_sum", (np.ones((40, 3)),), ()),
+        ("median", (np.ones(3, bool),), (None,)),
         ("argmax", (), ((0, 1), False)),
     ],
 )
@@ -145,10 +152,27 @@ def test_positions_are_never_somebodys_values(eve: DomainClient) -> None:
     assert "where" in failure.nearest
 
 
+def test_keys_are_public_few_and_of_the_dtype_of_the_groups(eve: DomainClient) -> None:
+    x = data_of(eve)[:, 0].block
+    refused: list[tuple[Operand | Array, tuple[Param, ...], type[P2PGridError]]] = [
+        (x._id, (), UnsupportedRemoteOpError),
+        (np.ones(2, np.int64), (), DtypeError),
+        (np.ones((1, 1)), (), ShapeError),
+        (np.ones((1 << 12) + 1), (), TooLargeError),
+    ]
+    for keys, params, error in refused:
+        failure = send(eve, "group_sum", (x._id, x._id, keys), params)
+        assert type(failure) is error
+        assert str(SECRET) not in str(failure)
+    for keys in (np.zeros(0), np.array([np.nan, 2, 1, 2, np.inf])):
+        assert send(eve, "group_median", (x._id, x._id, keys), ()) is None
+
+
 def test_no_operation_tells_a_value_or_gives_it_away(eve: DomainClient) -> None:
     texts = []
     for name, operation in REGISTRY.items():
         x = data_of(eve) > 0 if name.startswith("bitwise") or name == "invert" else data_of(eve)
+        x = x[:, 0] if name.startswith("group") else x
         call = operation.bind(*arguments(name, x, operation.arity.start))
         result = x._apply(name, *call)
         texts += [repr(result), str(result.shape), str(result.dtype)]
@@ -173,7 +197,10 @@ def arguments(name: str, x: TensorPointer, count: int) -> tuple[object, ...]:
         "concatenate": ([x, x],),
         "stack": ([x, x],),
         "getitem": (x, [0, 2]),
+        "group_quantile": (x, x, [SECRET, 1], 0.5),
     }
+    if name not in more and name.startswith("group"):
+        return (x, x, [SECRET, 1])
     return more.get(name, (x,) * count)
 
 

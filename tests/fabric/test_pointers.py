@@ -20,7 +20,7 @@ from p2pgrid.errors import (
 from p2pgrid.protocol.arrays import Array
 from p2pgrid.protocol.operations import REGISTRY
 from tests.fabric.conftest import Grid
-from tests.programs import Written, a_call, arrays, assert_same, expected_of, is_stricter
+from tests.programs import GROUPED, Written, a_call, arrays, assert_same, expected_of, is_stricter
 
 A = np.arange(12, dtype=np.float64).reshape(4, 3) - 5
 B = np.arange(12, dtype=np.int32).reshape(4, 3)
@@ -82,8 +82,12 @@ def at_the_domain(
         return found[0] if found else value
 
     operators = {"power": operator.pow, "matmul": operator.matmul, "getitem": operator.getitem}
-    function = operators.get(call.name) or getattr(np, call.name)
-    result = function(*map(moved, call.args), **call.kwargs)
+    first, *args = map(moved, call.args)
+    if call.name in GROUPED:
+        result = getattr(first, call.name)(*args, **call.kwargs)
+    else:
+        function = operators.get(call.name) or getattr(np, call.name)
+        result = function(first, *args, **call.kwargs)
     assert isinstance(result, TensorPointer)
     return result
 

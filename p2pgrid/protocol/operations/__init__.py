@@ -7,8 +7,9 @@ and the function to compute. The methods of pointers, numpy's and torch's functi
 the page ``docs/operations.md`` are made from the entries.
 
 To add an operation, add one entry to the ``OPERATIONS`` of its family (``elementwise``,
-``reductions``, ``statistics``, ``shaping``, ``combining``, ``indexing``) and its tests. A rule must
-decide from shapes, dtypes and public numbers alone: a value never makes an error.
+``reductions``, ``statistics``, ``grouping``, ``shaping``, ``combining``, ``indexing``) and its
+tests. A rule must decide from shapes, dtypes and public numbers alone: a value never makes an
+error.
 """
 
 from p2pgrid.protocol.operations.entry import (
@@ -22,6 +23,7 @@ from p2pgrid.protocol.operations.entry import (
     Params as Params,
     signature_of as signature_of,
 )
+from p2pgrid.protocol.operations.grouping import keys_for as keys_for
 from p2pgrid.protocol.operations.indexing import private_index as private_index
 from p2pgrid.protocol.operations.registry import (
     METHODS as METHODS,

@@ -14,7 +14,8 @@ Each is numpy's operation of that name, on arrays that stay in their domain: sha
 dtypes are promoted, and Python numbers are weakly typed as in numpy 2. Write it as a function of
 numpy (`np.sum(pointer, axis=0)`), as a method where the column says so (`pointer.sum(axis=0)`), as
 a function of torch (with torch's arguments and numpy's dtypes), or as Python's operator. Anything
-else raises `UnsupportedRemoteOpError`, which names the nearest operation.
+else raises `UnsupportedRemoteOpError`, which names the nearest operation. The `group_` operations
+are ours, methods only; [tables](scientists.md#tables) write them.
 
 | operation | method | other names | in torch | what it gives |
 |---|---|---|---|---|

@@ -10,6 +10,7 @@ from p2pgrid.errors import RemoteProtocolError, UnsupportedRemoteOpError
 from p2pgrid.protocol.operations import (
     combining,
     elementwise,
+    grouping,
     indexing,
     reductions,
     shaping,
@@ -17,7 +18,7 @@ from p2pgrid.protocol.operations import (
 )
 from p2pgrid.protocol.operations.entry import ArrayMeta, Bind, Operand, Operation, Params
 
-_FAMILIES = (elementwise, reductions, statistics, shaping, combining, indexing)
+_FAMILIES = (elementwise, reductions, statistics, grouping, shaping, combining, indexing)
 
 REGISTRY: Mapping[str, Operation] = {
     entry.name: entry for family in _FAMILIES for entry in family.OPERATIONS

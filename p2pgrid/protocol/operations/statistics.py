@@ -113,14 +113,36 @@ def _with_number(name: str, params: Params) -> tuple[Axis, bool, float]:
             raise RemoteProtocolError(f"{name} takes an axis, keepdims and a number")
 
 
+def _check_chosen(name: str, operands: Sequence[Operand], axis: Axis) -> ArrayMeta:
+    """The array of a median or a quantile; with a mask, that of all its elements only.
+
+    Raises:
+        ShapeError: there is no element, or a mask and an axis.
+        DtypeError: the mask is not of truth values.
+    """
+    array = only_arrays(name, operands[:1])[0]
+    for mask in operands[1:]:
+        check_mask(name, array, mask)
+        if axis is not None:
+            raise ShapeError(operation=f"{name} with where=", shapes=f"{array.shape} along an axis")
+    if 0 in array.shape and len(operands) == 1:
+        raise ShapeError(operation=f"{name} of no elements:", shapes=f"{array.shape}")
+    return array
+
+
+def _of_chosen(function: Callable[[Array], Any], x: Array, mask: Any, keepdims: bool) -> Array:
+    """A function of the elements where the mask is True; NaN where there are none."""
+    chosen = x[np.broadcast_to(mask, x.shape)]
+    result = np.asarray(function(chosen) if chosen.size else function(np.ones(1, x.dtype)) * np.nan)
+    return result.reshape((1,) * x.ndim if keepdims else ())
+
+
 def _quantile_rule(operands: Sequence[Operand], params: Params) -> ArrayMeta:
-    (array,) = only_arrays("quantile", operands)
     axis, keepdims, q = _with_number("quantile", params)
+    array = _check_chosen("quantile", operands, axis)
     shape = shapes.reduce(array.shape, axis, keepdims)
     if not 0 <= q <= 1:
         raise ShapeError(operation="quantile", shapes=f"of q={q:g}, outside of 0 to 1,")
-    if 0 in array.shape:
-        raise ShapeError(operation="quantile of no elements:", shapes=f"{array.shape}")
     return ArrayMeta(shape, probed_dtype("quantile", _half, array.dtype))
 
 
@@ -130,19 +152,21 @@ def _half(x: Array) -> Any:
 
 def _quantile(values: Sequence[Any], params: Params) -> Array:
     axis, keepdims, q = _with_number("quantile", params)
+    if len(values) > 1:
+        return _of_chosen(lambda x: np.quantile(x, q), values[0], values[1], keepdims)
     return np.asarray(np.quantile(values[0], q, axis=axis, keepdims=keepdims))
 
 
-def _bind_quantile(x: Any, q: float, axis: Any = None, *, keepdims: bool = False) -> Call:
-    """``numpy.quantile`` for one public ``q``, by linear interpolation."""
-    return Call((x,), (axis_param(axis), bool(keepdims), float(q)))
+def _bind_quantile(
+    x: Any, q: float, axis: Any = None, *, keepdims: bool = False, where: Any = True
+) -> Call:
+    """``numpy.quantile`` for one public ``q``, linear; a mask is ours, and only without an axis."""
+    return with_mask(x, where, (axis_param(axis), bool(keepdims), float(q)))
 
 
 def _median_rule(operands: Sequence[Operand], params: Params) -> ArrayMeta:
-    (array,) = only_arrays("median", operands)
     axis, keepdims = axis_and_keepdims("median", params)
-    if 0 in array.shape:
-        raise ShapeError(operation="median of no elements:", shapes=f"{array.shape}")
+    array = _check_chosen("median", operands, axis)
     return ArrayMeta(
         shapes.reduce(array.shape, axis, keepdims), probed_dtype("median", np.median, array.dtype)
     )
@@ -150,18 +174,20 @@ def _median_rule(operands: Sequence[Operand], params: Params) -> ArrayMeta:
 
 def _median(values: Sequence[Any], params: Params) -> Array:
     axis, keepdims = axis_and_keepdims("median", params)
+    if len(values) > 1:
+        return _of_chosen(np.median, values[0], values[1], keepdims)
     return np.asarray(np.median(values[0], axis=axis, keepdims=keepdims))
 
 
-def _bind_median(x: Any, axis: Any = None, *, keepdims: bool = False) -> Call:
-    """``numpy.median``; torch's, the lower one of two, is another thing."""
-    return Call((x,), (axis_param(axis), bool(keepdims)))
+def _bind_median(x: Any, axis: Any = None, *, keepdims: bool = False, where: Any = True) -> Call:
+    """``numpy.median``, not torch's lower one of two; a mask is ours, and only without an axis."""
+    return with_mask(x, where, (axis_param(axis), bool(keepdims)))
 
 
 OPERATIONS = (
     reduction("mean", _mean, torch={"mean": torch_reduction}),
     _spread("var", _var),
     _spread("std", _std),
-    Operation("quantile", range(1, 2), _quantile_rule, _quantile, _bind_quantile),
-    Operation("median", range(1, 2), _median_rule, _median, _bind_median),
+    Operation("quantile", range(1, 3), _quantile_rule, _quantile, _bind_quantile),
+    Operation("median", range(1, 3), _median_rule, _median, _bind_median),
 )
