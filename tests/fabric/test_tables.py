@@ -92,7 +92,7 @@ def data(draw: st.DrawFn) -> Data:
 
 def filtered(owner: DomainClient, made: Data) -> TablePointer:
     """The first mask is a private column, the second comes from here."""
-    table = published(owner, {"x": made.values, "g": made.groups, "m": made.kept})
+    table = published(owner, {"x": made.values, "g": made.groups})
     if made.masks:
         table = table[published(owner, {"m": made.masks[0]})["m"]]
     return table[made.masks[1]] if len(made.masks) > 1 else table
@@ -230,6 +230,8 @@ def test_a_filter_is_a_truth_value_per_row_of_the_same_domain(
         table[other["age"] > 60]
     with pytest.raises(ForeignPointerError, match="ucsf"):
         TablePointer({"age": table["age"], "other": other["age"]})
+    with pytest.raises(ForeignPointerError, match="ucsf"):
+        TablePointer({"age": table["age"]}, mask=other["age"] > 60)
 
 
 def test_keys_are_public_and_of_the_dtype_of_the_column(table: TablePointer) -> None:
