@@ -4,8 +4,9 @@ import threading
 import time
 from collections.abc import Callable
 
+from p2pgrid.client.batch import Names
 from p2pgrid.client.calls import ask, begin
-from p2pgrid.client.session import Later, Names, Session, Soon
+from p2pgrid.client.session import Later, Session, Soon
 from p2pgrid.client.wallet import Wallet
 from p2pgrid.config import Timing
 from p2pgrid.ids import PeerId

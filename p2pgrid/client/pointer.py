@@ -15,12 +15,13 @@ from typing import Any, NoReturn, Self
 
 from typing_extensions import override
 
+from p2pgrid.client.batch import Batch, Input
 from p2pgrid.client.home import Home
 from p2pgrid.client.operands import check_in_place, literal
 from p2pgrid.client.operators import Operators
 from p2pgrid.client.protocols import Protocols, bound, method_named
 from p2pgrid.client.result import Result, result_of
-from p2pgrid.client.session import Batch, Input, Session
+from p2pgrid.client.session import Session
 from p2pgrid.client.trace import Trace
 from p2pgrid.client.transfers import Wishes
 from p2pgrid.errors import (
