@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from actors.cluster import load_cluster
@@ -69,8 +70,24 @@ def test_large_arrays_go_in_and_come_home_by_the_bulk_port(bob: RealDomain, tmp_
     counters = owner.transfers.counters
     assert counters.sent >= large.nbytes
     assert counters.received >= 2 * large.nbytes
+    assert carried(bob, "in") >= large.nbytes
+    assert carried(bob, "out") >= 2 * large.nbytes
     objects = bob.directory.objects
     assert not [*objects.glob("*.part"), *(objects / "spool").iterdir()]
+
+
+def metrics_of(bob: RealDomain) -> list[Metric]:
+    with urllib.request.urlopen(bob.node.metrics, timeout=10) as page:  # noqa: S310 our own
+        return list(text_string_to_metric_families(page.read().decode()))
+
+
+def carried(bob: RealDomain, direction: str) -> float:
+    """Bytes that the node's bulk plane has carried."""
+    labels = {"plane": "bulk", "direction": direction}
+    samples = [sample for family in metrics_of(bob) for sample in family.samples]
+    return sum(
+        it.value for it in samples if it.name == "p2pgrid_bytes_total" and it.labels == labels
+    )
 
 
 def test_one_request_is_found_in_the_logs_of_client_gateway_and_store(
@@ -100,8 +117,6 @@ def lines_of(node: Node, request: str) -> list[dict[str, object]]:
 
 def test_a_node_shows_where_its_metrics_are(bob: RealDomain, pointer: TensorPointer) -> None:
     (pointer + 1).block  # noqa: B018
-    with urllib.request.urlopen(bob.node.metrics, timeout=10) as page:  # noqa: S310 our own
-        text = page.read().decode()
-    families = {family.name for family in text_string_to_metric_families(text)}
+    families = {family.name for family in metrics_of(bob)}
     assert {"p2pgrid_requests", "p2pgrid_sessions", "p2pgrid_store_restarts"} <= families
     assert bob.node.metrics.startswith("http://127.0.0.1:")
