@@ -38,7 +38,11 @@ def serve(directory: str, port: int, scientist: str) -> None:
         DatasetEntry(dataset, "heart", "mmHg", ("bp",), frozenset({"ann"}), False, (tensor,))
     )
     node = Node(
-        place.settings(), seed=place.seed(), state=LocalState(state), store=LocalStore(store)
+        place.settings(),
+        seed=place.seed(),
+        state=LocalState(state),
+        store=LocalStore(store),
+        objects=place.objects,
     )
     node.start()
     sys.stdout.write(json.dumps(node.addresses[0]) + "\n")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -235,6 +236,15 @@ def test_an_upload_that_is_stopped_leaves_nothing_and_can_be_repeated(
     owner.publish("data", VALUES)
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """What a terminal has: a process in the background may ignore the signal."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_ends_an_upload_and_leaves_nothing(
     clinic: Clinic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
