@@ -44,7 +44,7 @@ class World(Protocol):
 
 @dataclass
 class Memory:
-    """Time stands still while something can run, and jumps when nothing can."""
+    """Its clock is virtual: it stands still while something can run, and jumps when nothing can."""
 
     hub: MemoryHub = field(default_factory=MemoryHub)
 
