@@ -65,6 +65,11 @@ class FabricNode:
         """Where others reach it."""
         return self.node.addresses[0]
 
+    @property
+    def held(self) -> int:
+        """How many objects of sessions the store holds."""
+        return sum(len(session) for session in self.store._sessions.values())
+
 
 class Grid:
     """A network, domains and programs of people, all on one memory network."""
@@ -149,6 +154,18 @@ def grid(tmp_path: Path) -> Iterator[Grid]:
     made = Grid(tmp_path)
     yield made
     made.close()
+
+
+@pytest.fixture
+def bob(grid: Grid) -> FabricNode:
+    """A domain."""
+    return grid.launch("bob")
+
+
+@pytest.fixture
+def owner(grid: Grid, bob: FabricNode) -> DomainClient:
+    """A program of the owner of ``bob``."""
+    return grid.owner_of(bob)
 
 
 @pytest.fixture
