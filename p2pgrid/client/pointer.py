@@ -161,8 +161,7 @@ class TensorPointer(Operators, Protocols):
         """Takes the values home, and the object away: after that, the domain holds it no more.
 
         Data of datasets stay with their owner; taking them home leaves everything as it was. A get
-        that fails takes nothing away. A large array travels by a connection of its own, which is
-        resumed when it breaks.
+        that fails takes nothing away.
 
         A large array travels by a connection of its own, which is resumed when it breaks.
 
