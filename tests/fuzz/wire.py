@@ -73,11 +73,16 @@ def frames() -> list[bytes]:
     return [bytes.fromhex(golden) for *_, golden in GOLDEN.values()]
 
 
+def signed(payload: bytes) -> SignedRecord:
+    """A record of any bytes, rightly signed."""
+    return SignedRecord(
+        payload, bytes(KEY.verify_key), KEY.sign(DOMAIN_SEPARATION + payload).signature
+    )
+
+
 def record(data: bytes) -> None:
     """Any bytes, signed or not, are a record, or ``RecordError``, or ``RemoteProtocolError``."""
-    signature = KEY.sign(DOMAIN_SEPARATION + data).signature
-    signed = SignedRecord(data, bytes(KEY.verify_key), signature)
-    for encoded in (data, signed.encode()):
+    for encoded in (data, signed(data).encode()):
         try:
             body, signer = verify(encoded, now=NOW, max_bytes=DATASET_RECORD_BYTES)
         except (RecordError, RemoteProtocolError):
