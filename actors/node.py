@@ -23,6 +23,7 @@ from p2pgrid.ids import PeerId
 from p2pgrid.net.bulk_server import BulkServer
 from p2pgrid.net.link import Inbound, Link
 from p2pgrid.net.peer import Peer, libp2p_peer
+from p2pgrid.protocol.secret import Secret
 
 
 class MakePeer(Protocol):
@@ -38,6 +39,7 @@ class MakePeer(Protocol):
         on_over: Callable[[Link], None],
         limits: Limits,
         timing: Timing,
+        network_key: Secret | None,
     ) -> Peer:
         """A peer that was not started yet."""
 
@@ -54,6 +56,7 @@ class Node:
         settings: NodeSettings,
         *,
         seed: bytes,
+        network_key: Secret | None = None,
         state: StatePort,
         store: StorePort | None = None,
         objects: Path | None = None,
@@ -78,6 +81,7 @@ class Node:
             on_over=self._on_over,
             limits=limits,
             timing=timing,
+            network_key=network_key,
         )
         self._book = RecordBook(
             seed=seed,

@@ -113,6 +113,7 @@ class RemoteGateway:
         self._node = Node(
             settings,
             seed=place.seed(),
+            network_key=place.network_key(),
             state=StateHandle(state, name=settings.name),
             store=None if store is None else _store_port(store, channel, name=settings.name),
             objects=None if store is None else place.objects,

@@ -10,7 +10,8 @@ P2PGridError
 │   │   ├── PortInUseError           121  choose another port
 │   │   ├── InsecureListenerError    122  a Ray socket is reachable from outside: refused
 │   │   └── NodeNotFoundError        123  no node lives in this directory
-│   └── AddressError                 130  the address cannot be read
+│   ├── AddressError                 130  the address cannot be read
+│   └── NetworkKeyFileError          140  the key file of a closed network cannot be used
 ├── NetworkError                     2xx  look at the link, perhaps try again
 │   ├── TransportError               209  the link failed; ``retryable`` says whether to repeat
 │   │   ├── PeerUnreachableError     201  nobody answered at the addresses
@@ -27,6 +28,7 @@ P2PGridError
 │   │   ├── StaleRecordError         223  older than one already known
 │   │   └── OversizedRecordError     224
 │   ├── IdentityMismatchError        230  the peer is not who the address says
+│   ├── NetworkKeyError              231  the peer is in another closed network, or in none
 │   └── TransferError                240  a large array did not arrive; what is durable counts
 │       ├── DiskFullError            241  no room on the disk, with both numbers
 │       └── TransferCancelledError   242  the caller stopped it
@@ -171,6 +173,19 @@ class AddressError(ConfigError):
         )
 
 
+class NetworkKeyFileError(ConfigError):
+    """A file with the key of a closed network cannot be used."""
+
+    code = 140
+
+    def __init__(self, *, path: str, problem: str) -> None:
+        super().__init__(
+            f"the network key file {path} cannot be used: {problem}; "
+            "get it from whoever runs the network, or make one with: p2pgrid network new-key FILE"
+        )
+        self.path, self.problem = path, problem
+
+
 class NetworkError(P2PGridError):
     """Something between the peers went wrong."""
 
@@ -293,6 +308,22 @@ class IdentityMismatchError(NetworkError):
     """The peer that answered is not the one that was asked for."""
 
     code = 230
+
+
+class NetworkKeyError(NetworkError):
+    """Who answered is not in our closed network; or we have no key, and it is in one."""
+
+    code = 231
+
+    def __init__(self, *, peer: str, has_key: bool) -> None:
+        advice = (
+            "check the key file with whoever runs the network"
+            if has_key
+            else "if it is in a closed network, get the key file from whoever runs that"
+        )
+        ours = "in this network's key" if has_key else "as an open libp2p peer does"
+        super().__init__(f"{peer} answered, but not {ours}; {advice}")
+        self.peer, self.has_key = peer, has_key
 
 
 class TransferError(NetworkError):

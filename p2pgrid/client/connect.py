@@ -22,6 +22,7 @@ from p2pgrid.errors import (
     SchemaError,
 )
 from p2pgrid.ids import PeerId
+from p2pgrid.net.key_file import home_key, read_key
 from p2pgrid.net.link import Inbound
 from p2pgrid.net.peer import Peer, libp2p_peer
 from p2pgrid.net.streams import peer_id_in
@@ -34,6 +35,9 @@ class Client:
 
     Its peer id is new in every process, so that nodes cannot link its visits by it; who it is, it
     proves to each domain with that domain's own key from the wallet.
+
+    With ``network_key``, a key file, it is in a closed network, and meets nobody else; the default
+    is ``network.key`` in its home, if there is one. A client is in one network only.
     """
 
     def __init__(
@@ -42,10 +46,12 @@ class Client:
         *,
         peer: Peer | None = None,
         wallet: Wallet | None = None,
+        network_key: Path | None = None,
         limits: Limits = DEFAULT_LIMITS,
         timing: Timing = DEFAULT_TIMING,
     ) -> None:
         self.home = home or default_home()
+        self.network_key = network_key or home_key(self.home)
         self.wallet = wallet or Wallet(
             self.home / "wallet.json", passphrase=passphrase_from_environment()
         )
@@ -60,12 +66,14 @@ class Client:
         """Our end of the network; it starts when it is first needed."""
         with self._lock:
             if self._peer is None:
+                key = None if self.network_key is None else read_key(self.network_key)
                 peer = libp2p_peer(
                     secrets.token_bytes(32),
                     listen=(),
                     on_request=_refuse,
                     limits=self._limits,
                     timing=self._timing,
+                    network_key=key,
                 )
                 peer.start()
                 self._peer = peer
@@ -81,6 +89,8 @@ class Client:
             AddressError: it cannot be read.
             NetworkUnreachableError: nobody answered.
             IdentityMismatchError: somebody else answered.
+            NetworkKeyError: who answered is not in our closed network, or we are not in its.
+            NetworkKeyFileError: our network's key cannot be read.
         """
         peer_id = peer_id_in(address)
         challenge = begin(self.peer.link_to(peer_id, (address,)))
@@ -111,6 +121,7 @@ class Client:
 
         Raises:
             NetworkUnreachableError: none of the known peers answered.
+            NetworkKeyError: none did, and at least one is not in our closed network.
         """
         if not tags:
             raise SchemaError(field="tags", problem="name at least one")

@@ -9,7 +9,7 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import trio
 from libp2p import new_swarm
@@ -40,6 +40,7 @@ from typing_extensions import override
 from p2pgrid.errors import (
     AddressError,
     IdentityMismatchError,
+    NetworkKeyError,
     NodeError,
     PeerUnreachableError,
     PortInUseError,
@@ -47,6 +48,10 @@ from p2pgrid.errors import (
     RemoteTimeoutError,
 )
 from p2pgrid.ids import PeerId, public_key_of
+from p2pgrid.net.pnet import StrangerError, Upgrader
+from p2pgrid.protocol.secret import Secret
+
+Cause = TypeVar("Cause", bound=Exception)
 
 CONTROL_PROTOCOL = TProtocol("/p2pgrid/1")
 MAX_CONNECTIONS = 1000
@@ -75,7 +80,13 @@ _LINK_ERRORS = (
 )
 
 
-def build_host(seed: bytes, listen: Sequence[str], *, announce: Sequence[str] = ()) -> IHost:
+def build_host(
+    seed: bytes,
+    listen: Sequence[str],
+    *,
+    announce: Sequence[str] = (),
+    network_key: Secret | None = None,
+) -> IHost:
     """A host that is not yet ``running``.
 
     Args:
@@ -83,6 +94,7 @@ def build_host(seed: bytes, listen: Sequence[str], *, announce: Sequence[str] = 
         listen: Multiaddr texts such as ``/ip4/127.0.0.1/tcp/0``; empty to only dial.
         announce: What others are told instead; needed with ``/ip4/0.0.0.0`` or behind a NAT,
             because libp2p announces what it listens on, ``0.0.0.0`` included.
+        network_key: 32 bytes; then only hosts with the same key exchange anything with this one.
 
     Raises:
         AddressError: an address is not a TCP multiaddr.
@@ -93,12 +105,14 @@ def build_host(seed: bytes, listen: Sequence[str], *, announce: Sequence[str] = 
     for text in listen:
         _refuse_used_port(_parse_multiaddr(text))
     keys = create_new_key_pair(seed)
+    # The defaults would offer plaintext as well, and mplex.
+    security = {NOISE: Noise(keys, noise_privkey=create_noise_key_pair().private_key)}
+    muxers = {TProtocol(YAMUX): Yamux}
     swarm = new_swarm(
         key_pair=keys,
         peerstore_opt=_Peerstore(ID.from_pubkey(keys.public_key)),
-        # The defaults would offer plaintext as well, and mplex.
-        sec_opt={NOISE: Noise(keys, noise_privkey=create_noise_key_pair().private_key)},
-        muxer_opt={TProtocol(YAMUX): Yamux},
+        sec_opt=security,
+        muxer_opt=muxers,
         transports=[TCP()],
         # Its backoff is blind to refused ports and wrong keys; the caller knows when to repeat.
         retry_config=RetryConfig(max_retries=0),
@@ -111,6 +125,7 @@ def build_host(seed: bytes, listen: Sequence[str], *, announce: Sequence[str] = 
             enable_connection_tracking=False,
         ),
     )
+    swarm.upgrader = Upgrader(security, muxers, network_key=network_key)
     swarm.auto_connector = _NoAutoConnector(swarm)
     swarm.upgrade_inbound_raw_conn = _until_over(swarm.upgrade_inbound_raw_conn)
     announced = [_parse_multiaddr(text) for text in announce]
@@ -200,6 +215,7 @@ async def connect(
     Raises:
         AddressError: an address cannot be read.
         IdentityMismatchError: an address names, or is answered by, somebody else.
+        NetworkKeyError: who answers is not in our closed network, or is in one, and we are not.
         PeerUnreachableError: no address answered within ``timeout_s``.
     """
     targets = [_target(text, peer) for text in addresses[:MAX_ADDRESSES]]
@@ -246,9 +262,9 @@ async def open_stream(host: IHost, peer: PeerId, timeout_s: float = 10.0) -> INe
         raise RemoteTimeoutError(peer=peer, timeout_s=timeout_s) from error
     except _LINK_ERRORS as error:
         # libp2p tells these two apart only in the text of the cause.
-        if _caused_by(error, MultiselectClientError, text="not supported"):
+        if _cause(error, MultiselectClientError, text="not supported"):
             raise RemoteProtocolError(f"{peer} does not speak {CONTROL_PROTOCOL}") from error
-        if _caused_by(error, MultiselectClientError, text="timed out"):
+        if _cause(error, MultiselectClientError, text="timed out"):
             raise RemoteTimeoutError(peer=peer, timeout_s=timeout_s) from error
         raise PeerUnreachableError(peer=peer, addresses=1, reason="the link broke") from error
 
@@ -402,10 +418,12 @@ async def _dial_any(
 
 def _explain(
     peer: PeerId, addresses: int, failures: Sequence[SwarmException], reason: str
-) -> PeerUnreachableError | IdentityMismatchError:
+) -> PeerUnreachableError | IdentityMismatchError | NetworkKeyError:
     for failure in failures:
-        if _caused_by(failure, PeerIDMismatchesPubkey):
+        if _cause(failure, PeerIDMismatchesPubkey):
             return IdentityMismatchError(f"somebody else answered at an address of {peer}")
+        if stranger := _cause(failure, StrangerError):
+            return NetworkKeyError(peer=peer, has_key=stranger.has_key)
     error = PeerUnreachableError(
         peer=peer, addresses=addresses, reason=reason or "refused or cut off"
     )
@@ -413,12 +431,13 @@ def _explain(
     return error
 
 
-def _caused_by(error: BaseException | None, kind: type[Exception], *, text: str = "") -> bool:
+def _cause(error: BaseException | None, kind: type[Cause], *, text: str = "") -> Cause | None:
+    """The nearest cause of this kind, if there is one."""
     while error is not None:
         if isinstance(error, kind) and text in str(error):
-            return True
+            return error
         error = error.__cause__
-    return False
+    return None
 
 
 async def _refuse(stream: INetStream) -> None:

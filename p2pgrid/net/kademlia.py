@@ -31,7 +31,7 @@ from libp2p.utils.varint import encode_uvarint, read_varint_prefixed_bytes_limit
 from multiaddr import Multiaddr
 from multiaddr.protocols import P_P2P
 
-from p2pgrid.errors import NetworkError
+from p2pgrid.errors import NetworkError, NetworkKeyError
 from p2pgrid.ids import PeerId, public_key_of
 from p2pgrid.net.host import (
     ADDRESS_TTL_S,
@@ -76,12 +76,17 @@ class Asker:
         """One question to one peer that speaks ``/p2pgrid/1``; dials it if need be.
 
         Returns:
-            Its answer, unchecked, or None: unreachable, not of our network, refused, too late.
+            Its answer, unchecked, or None: unreachable, not p2pgrid, refused, too late.
+
+        Raises:
+            NetworkKeyError: it is not in our closed network, or we are not in its.
         """
         answer = None
         with trio.move_on_after(timeout_s):
             try:
                 answer = await self._ask(contact, question, timeout_s)
+            except NetworkKeyError:
+                raise
             except _FAILURES as error:
                 _LOG.debug("no answer", extra={"peer": str(contact.peer_id), "why": type(error)})
         return answer

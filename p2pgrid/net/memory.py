@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 
 import trio
 
-from p2pgrid.errors import PeerUnreachableError, TransportError
+from p2pgrid.errors import NetworkKeyError, PeerUnreachableError, TransportError
 from p2pgrid.ids import PeerId
 from p2pgrid.net.transport import Accept, FrameStream
 from p2pgrid.protocol.codec import PREFIX_BYTES, Buffer, frame_size
+from p2pgrid.protocol.secret import Secret
 
 NOWHERE = "/ip4/192.0.2.1/tcp/1"
 """An address kept for documentation (RFC 5737): peers of a hub are found by their ids alone."""
@@ -44,11 +45,16 @@ class MemoryHub:
     accepts: dict[PeerId, Accept] = field(default_factory=dict)
     nurseries: dict[PeerId, trio.Nursery] = field(default_factory=dict)
     frozen: set[PeerId] = field(default_factory=set)
+    keys: dict[PeerId, Secret | None] = field(default_factory=dict)
     records: dict[PeerId, bytes] = field(default_factory=dict)
     tags: dict[str, set[PeerId]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.chance = random.Random(self.seed)  # noqa: S311 faults, not keys
+
+    def are_together(self, one: PeerId, other: PeerId) -> bool:
+        """Whether two peers have the same network key, or none."""
+        return self.keys[one] == self.keys[other]
 
 
 class MemoryStream:
@@ -129,9 +135,12 @@ class MemoryStream:
 class MemoryTransport:
     """A peer on the hub; its only address is ``NOWHERE``."""
 
-    def __init__(self, hub: MemoryHub, peer_id: PeerId) -> None:
+    def __init__(
+        self, hub: MemoryHub, peer_id: PeerId, *, network_key: Secret | None = None
+    ) -> None:
         self._hub = hub
         self._peer_id = peer_id
+        hub.keys[peer_id] = network_key
 
     @property
     def peer_id(self) -> PeerId:
@@ -164,6 +173,9 @@ class MemoryTransport:
             await trio.sleep(timeout_s)
         if peer in self._hub.frozen or peer not in self._hub.accepts:
             raise PeerUnreachableError(peer=peer, addresses=len(addresses), reason="not there")
+        if not self._hub.are_together(self._peer_id, peer):
+            has_key = self._hub.keys[self._peer_id] is not None
+            raise NetworkKeyError(peer=peer, has_key=has_key)
         ours, theirs = MemoryStream(self._hub, peer), MemoryStream(self._hub, self._peer_id)
         ours.other, theirs.other = theirs, ours
         self._hub.nurseries[peer].start_soon(self._hub.accepts[peer], theirs)

@@ -19,6 +19,7 @@ from p2pgrid.net.portal import Portal
 from p2pgrid.net.streams import Libp2pTransport
 from p2pgrid.net.transport import Discovery, FrameStream, Transport
 from p2pgrid.protocol.records import NodeRecord, SignedRecord
+from p2pgrid.protocol.secret import Secret
 
 log = logging.getLogger(__name__)
 
@@ -112,8 +113,8 @@ class Peer:
         """The open link to a peer; dials when there is none.
 
         Raises:
-            PeerUnreachableError, IdentityMismatchError, RemoteProtocolError: see
-                ``Transport.dial``.
+            PeerUnreachableError, IdentityMismatchError, NetworkKeyError, RemoteProtocolError:
+                see ``Transport.dial``.
             LocalProtocolError: this peer was stopped, or never started.
         """
         return self._open_link(peer) or self._call(
@@ -121,7 +122,11 @@ class Peer:
         )
 
     def join(self, addresses: Sequence[str]) -> int:
-        """Enters the DHT through known peers; how many of them answered."""
+        """Enters the DHT through known peers; how many of them answered.
+
+        Raises:
+            NetworkKeyError: none did, and at least one is not in our closed network.
+        """
         return self._call(lambda: self._discovery.join(tuple(addresses)), wait_s=self._timing.dht_s)
 
     def put(self, record: SignedRecord) -> None:
@@ -238,16 +243,18 @@ def libp2p_peer(
     on_over: Callable[[Link], None] = lambda _: None,
     limits: Limits = DEFAULT_LIMITS,
     timing: Timing = DEFAULT_TIMING,
+    network_key: Secret | None = None,
     portal: Portal | None = None,
 ) -> Peer:
     """A peer on libp2p; it serves the DHT when it listens, and only asks it otherwise.
 
-    ``announce`` are multiaddrs to tell others instead of those of ``listen``. Peers of one process
-    may share a ``portal``; they do not stop it.
+    ``announce`` are multiaddrs to tell others instead of those of ``listen``. With a
+    ``network_key`` it is in a closed network. Peers of one process may share a ``portal``; they do
+    not stop it.
     """
 
     def make_transport() -> tuple[Transport, Discovery]:
-        transport = Libp2pTransport(seed, listen, announce)
+        transport = Libp2pTransport(seed, listen, announce, network_key=network_key)
         dht = Dht(transport.host, server=bool(listen), now=time.time, timeout_s=timing.dht_s)
         return transport, dht
 

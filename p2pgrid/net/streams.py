@@ -22,6 +22,7 @@ from p2pgrid.net.tls_listener import TlsListener
 from p2pgrid.net.transport import Accept, FrameStream
 from p2pgrid.net.upgrade import Upgrades
 from p2pgrid.protocol.codec import Buffer
+from p2pgrid.protocol.secret import Secret
 
 log = logging.getLogger(__name__)
 
@@ -84,11 +85,14 @@ class Libp2pTransport:
         listen: Sequence[str],
         announce: Sequence[str] = (),
         *,
+        network_key: Secret | None = None,
         tls_port: int | None = 0,
     ) -> None:
         self._listen = tuple(listen)
         self._addresses: tuple[str, ...] = ()
-        self.host: Any = libp2p_host.build_host(seed, self._listen, announce=announce)
+        self.host: Any = libp2p_host.build_host(
+            seed, self._listen, announce=announce, network_key=network_key
+        )
         self._upgrades = Upgrades(self.peer_id, self._listener(tls_port))
 
     @property

@@ -66,6 +66,7 @@ class Transport(Protocol):
         Raises:
             PeerUnreachableError: no address answered in time.
             IdentityMismatchError: somebody else answered.
+            NetworkKeyError: who answered is not in our closed network, or we are not in theirs.
             RemoteProtocolError: the peer does not speak our protocol.
         """
 
@@ -77,7 +78,11 @@ class Discovery(Protocol):
         """Serves others and keeps what was put alive, until cancelled."""
 
     async def join(self, addresses: Sequence[str]) -> int:
-        """Connects to known peers; how many answered."""
+        """Connects to known peers; how many answered.
+
+        Raises:
+            NetworkKeyError: none did, and at least one is not in our closed network.
+        """
 
     async def put(self, record: SignedRecord) -> None:
         """Publishes our own signed record."""

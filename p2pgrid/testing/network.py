@@ -15,6 +15,7 @@ from p2pgrid.net.memory_discovery import MemoryDiscovery
 from p2pgrid.net.peer import Peer
 from p2pgrid.net.portal import Portal
 from p2pgrid.net.transport import Discovery, Transport
+from p2pgrid.protocol.secret import Secret
 
 
 class MemoryNetwork:
@@ -34,13 +35,15 @@ class MemoryNetwork:
         on_over: Callable[[Link], None] = lambda _: None,
         limits: Limits = DEFAULT_LIMITS,
         timing: Timing = DEFAULT_TIMING,
+        network_key: Secret | None = None,
     ) -> Peer:
         """A peer of this network; its peer id is that of the Ed25519 seed, as in the real one."""
         del listen, announce
         peer_id = peer_id_of(bytes(SigningKey(seed).verify_key))
 
         def make_transport() -> tuple[Transport, Discovery]:
-            return MemoryTransport(self.hub, peer_id), MemoryDiscovery(self.hub, peer_id)
+            transport = MemoryTransport(self.hub, peer_id, network_key=network_key)
+            return transport, MemoryDiscovery(self.hub, peer_id)
 
         return Peer(
             make_transport,

@@ -43,6 +43,7 @@ class FabricNode:
         self.node = Node(
             settings,
             seed=self.directory.seed(),
+            network_key=self.directory.network_key(),
             state=LocalState(self.state),
             store=LocalStore(self.store) if settings.kind == "domain" else None,
             objects=self.directory.objects if settings.kind == "domain" else None,

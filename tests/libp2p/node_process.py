@@ -21,6 +21,7 @@ def build(directory: NodeDirectory, state: State) -> Node:
     return Node(
         directory.settings(),
         seed=directory.seed(),
+        network_key=directory.network_key(),
         state=LocalState(state),
         store=LocalStore(Store(directory.objects)),
         objects=directory.objects,
