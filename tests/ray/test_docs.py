@@ -62,6 +62,10 @@ def test_the_example_of_pointers_runs(home: Path) -> None:
     run([sys.executable, str(ROOT / "examples" / "pointers.py")], home)
 
 
+def test_the_example_of_a_closed_network_runs(home: Path) -> None:
+    run([sys.executable, str(ROOT / "examples" / "closed_network.py")], home)
+
+
 def test_every_page_that_is_linked_exists() -> None:
     for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):

@@ -274,6 +274,7 @@ def test_what_is_made_in_a_home_with_a_key_is_closed(actors: Actors, home: Path)
 def test_an_open_node_is_not_mistaken_for_a_closed_one(home: Path) -> None:
     Answer("domain", "init", "ucsf")
     settings = {"network_key": str(home / "network.key")}
+    actors.asked.clear()
     with pytest.raises(errors.NodeError, match="made open"):
         make_nodes(
             {"ucsf": home / "nodes/ucsf"},
@@ -281,6 +282,7 @@ def test_an_open_node_is_not_mistaken_for_a_closed_one(home: Path) -> None:
             wallet=Wallet(home / "wallet.json"),
             settings=settings,
         )
+    assert actors.commands == ["show"]
 
 
 def test_init_again_changes_what_is_given_and_keeps_the_rest(actors: Actors) -> None:
