@@ -22,6 +22,7 @@ from p2pgrid.errors import DuplicateError, NodeError, NodeNotFoundError, SchemaE
 from p2pgrid.ids import PeerId, peer_id_of
 from p2pgrid.net.bulk_files import sync_directory
 from p2pgrid.protocol.malformed import MALFORMED
+from p2pgrid.protocol.proxy import parse_proxy
 
 Kind = Literal["domain", "network"]
 SEED_BYTES = 32
@@ -48,6 +49,14 @@ class NodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Multiaddrs of networks to join; they also bootstrap the DHT."""
     bootstrap: tuple[str, ...] = ()
     """Multiaddrs of other peers that bootstrap the DHT."""
+    relayed: bool = False
+    """A domain that takes no connections: others reach it by the relays of its networks."""
+    relay_port: int | None = None
+    """Where a network takes the pipes of relayed domains; 0: any; None: nowhere."""
+    websocket_port: int | None = None
+    """The same by WebSocket over TLS, for those whom only HTTPS passes: 443 is best."""
+    proxy: str = ""
+    """URL of an HTTP proxy through which all connections to others go."""
     num_cpus: float = 1.0
     num_gpus: float = 0.0
     resources: dict[str, float] = {}
@@ -65,6 +74,11 @@ class NodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         """The multiaddr to listen on."""
         return f"/ip4/{self.host}/tcp/{self.port}"
 
+    @property
+    def is_relay(self) -> bool:
+        """Whether it relays for others."""
+        return self.relay_port is not None or self.websocket_port is not None
+
 
 def settings_from(fields: Mapping[str, object]) -> NodeSettings:
     """Settings from plain values.
@@ -79,6 +93,12 @@ def settings_from(fields: Mapping[str, object]) -> NodeSettings:
         raise SchemaError(field="settings of a node", problem=str(error)) from error
     if settings.host == EVERYWHERE and not settings.announce:
         raise SchemaError(field="announce", problem=f"is needed with host {EVERYWHERE}")
+    if settings.relayed and settings.kind != "domain":
+        raise SchemaError(field="relayed", problem="is for domains")
+    if settings.is_relay and settings.kind != "network":
+        raise SchemaError(field="relay_port, websocket_port", problem="are for networks")
+    if settings.proxy:
+        parse_proxy(settings.proxy)
     _check_isolation(settings)
     return settings
 

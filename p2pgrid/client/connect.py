@@ -23,9 +23,10 @@ from p2pgrid.errors import (
 )
 from p2pgrid.ids import PeerId
 from p2pgrid.net.link import Inbound
-from p2pgrid.net.peer import Peer, libp2p_peer
+from p2pgrid.net.peer import Peer, Routing, libp2p_peer
 from p2pgrid.net.streams import peer_id_in
 from p2pgrid.protocol.messages import Found
+from p2pgrid.protocol.proxy import parse_proxy
 from p2pgrid.protocol.records import NodeRecord
 
 
@@ -44,13 +45,28 @@ class Client:
         wallet: Wallet | None = None,
         limits: Limits = DEFAULT_LIMITS,
         timing: Timing = DEFAULT_TIMING,
+        proxy: str | None = None,
     ) -> None:
+        """Makes a client; nothing is dialled yet.
+
+        Args:
+            home: where the wallet and the known peers are; default: ``$P2PGRID_HOME``.
+            peer: our end of the network; default: one of our own.
+            wallet: default: the one in ``home``.
+            limits: on what others may send.
+            timing: how long anything may take.
+            proxy: ``http://host:port`` of an HTTP proxy, through which all connections go.
+
+        Raises:
+            SchemaError: ``proxy`` is no such URL.
+        """
         self.home = home or default_home()
         self.wallet = wallet or Wallet(
             self.home / "wallet.json", passphrase=passphrase_from_environment()
         )
         self._known = KnownPeers(self.home / "peers.json")
         self._limits, self._timing = limits, timing
+        self._routing = Routing(None if proxy is None else parse_proxy(proxy))
         self._lock = threading.Lock()
         self._peer = peer
         self._domains: dict[PeerId, DomainClient] = {}
@@ -66,6 +82,7 @@ class Client:
                     on_request=_refuse,
                     limits=self._limits,
                     timing=self._timing,
+                    routing=self._routing,
                 )
                 peer.start()
                 self._peer = peer

@@ -29,7 +29,7 @@ from p2pgrid.net.certificate import Certificate, client_context
 from p2pgrid.net.framing import FRAMES_PER_TURN
 from p2pgrid.net.host import CONTROL_PROTOCOL, connect, open_stream
 from p2pgrid.net.streams import Libp2pStream, Libp2pTransport
-from p2pgrid.net.tls import TlsConnection, TlsStream, connected, dial_tls
+from p2pgrid.net.tls import TlsConnection, TlsStream, connected
 from p2pgrid.net.tls_listener import MAX_STRANGERS, Ticket, TlsListener
 from p2pgrid.net.transport import FrameStream
 from p2pgrid.protocol.codec import as_frame
@@ -49,6 +49,7 @@ from tests.contract.worlds import (
     Libp2p,
     Libp2pOnly,
     Served,
+    dial_tls,
     innermost,
     peer_of,
     raw,
@@ -251,11 +252,13 @@ def test_a_port_that_is_not_reachable_costs_its_time_once(
     monkeypatch.setattr(upgrade, "TRY_S", 2 * SOON_S)
     tries = Counter[str]()
 
-    async def counted(*args: Any) -> TlsConnection:
-        tries["dial"] += 1
-        return await dial_tls(*args)
+    connect = Libp2pStream.connect
 
-    monkeypatch.setattr(upgrade, "dial_tls", counted)
+    async def counted(*args: Any) -> socket.socket:
+        tries["dial"] += 1
+        return await connect(*args)
+
+    monkeypatch.setattr(Libp2pStream, "connect", counted)
 
     async def work() -> None:
         async with served(Libp2p(), 1, 2) as (one, two):
