@@ -11,6 +11,7 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from actors.logs import current_request
@@ -107,7 +108,12 @@ class Gateway:
     """Sessions, logins and dispatch of one node."""
 
     def __init__(
-        self, service: Service, *, peer_id: PeerId, loop: asyncio.AbstractEventLoop
+        self,
+        service: Service,
+        *,
+        peer_id: PeerId,
+        loop: asyncio.AbstractEventLoop,
+        handlers: Mapping[type[Message], Handler] = MappingProxyType({}),
     ) -> None:
         self._service = service
         self._peer_id = peer_id
@@ -119,6 +125,7 @@ class Gateway:
             Begin: self._begin,
             Login: self._login,
             **service.handlers,
+            **handlers,
         }
 
     def on_request(self, inbound: Inbound) -> None:

@@ -25,6 +25,7 @@ from p2pgrid.net.bulk_files import sync_directory
 from p2pgrid.net.key_file import read_key
 from p2pgrid.protocol import network_key
 from p2pgrid.protocol.malformed import MALFORMED
+from p2pgrid.protocol.proxy import parse_proxy
 from p2pgrid.protocol.secret import Secret
 
 Kind = Literal["domain", "network"]
@@ -55,6 +56,14 @@ class NodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     open. A closed node does not start without its key."""
     bootstrap: tuple[str, ...] = ()
     """Multiaddrs of other peers that bootstrap the DHT."""
+    relayed: bool = False
+    """A domain that takes no connections: others reach it by the relays of its networks."""
+    relay_port: int | None = None
+    """Where a network takes the pipes of relayed domains; 0: any; None: nowhere."""
+    websocket_port: int | None = None
+    """The same by WebSocket over TLS, for those whom only HTTPS passes: 443 is best."""
+    proxy: str = ""
+    """URL of an HTTP proxy through which all connections to others go."""
     num_cpus: float = 1.0
     num_gpus: float = 0.0
     resources: dict[str, float] = {}
@@ -72,6 +81,11 @@ class NodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         """The multiaddr to listen on."""
         return f"/ip4/{self.host}/tcp/{self.port}"
 
+    @property
+    def is_relay(self) -> bool:
+        """Whether it relays for others."""
+        return self.relay_port is not None or self.websocket_port is not None
+
 
 def settings_from(fields: Mapping[str, object]) -> NodeSettings:
     """Settings from plain values.
@@ -86,6 +100,12 @@ def settings_from(fields: Mapping[str, object]) -> NodeSettings:
         raise SchemaError(field="settings of a node", problem=str(error)) from error
     if settings.host == EVERYWHERE and not settings.announce:
         raise SchemaError(field="announce", problem=f"is needed with host {EVERYWHERE}")
+    if settings.relayed and settings.kind != "domain":
+        raise SchemaError(field="relayed", problem="is for domains")
+    if settings.is_relay and settings.kind != "network":
+        raise SchemaError(field="relay_port, websocket_port", problem="are for networks")
+    if settings.proxy:
+        parse_proxy(settings.proxy)
     _check_isolation(settings)
     return settings
 

@@ -82,6 +82,10 @@ class RegistryHandle(_Port):
         """See ``RegistryPort``."""
         await self._call("join", peer, node, datasets)
 
+    async def lists(self, peer: str) -> bool:
+        """See ``RegistryPort``."""
+        return await self._call("lists", peer)  # type: ignore[no-any-return]
+
     async def search(self, tags: Sequence[str]) -> tuple[bytes, ...]:
         """See ``RegistryPort``."""
         return await self._call("search", tags)  # type: ignore[no-any-return]

@@ -19,7 +19,9 @@ P2PGridError
 │   │   │   └── NetworkUnreachableError  203
 │   │   ├── RemoteTimeoutError       204  the deadline passed
 │   │   ├── BusyError                205  the peer's queues are full: repeat later
-│   │   └── UnavailableError         206  a part of the node restarts: repeat in a moment
+│   │   ├── UnavailableError         206  a part of the node restarts: repeat in a moment
+│   │   ├── RelayRefusedError        207  a relay carries nothing to the peer
+│   │   └── ProxyRefusedError        208  the HTTP proxy on the way opened no tunnel
 │   ├── RemoteProtocolError          210  the peer broke the protocol: hang up
 │   ├── LocalProtocolError           211  we would break the protocol: a mistake of the caller
 │   ├── RecordError                  220  a DHT or registry record is not to be believed
@@ -260,6 +262,29 @@ class UnavailableError(TransportError):
             "repeat it in a moment"
         )
         self.domain = domain
+
+
+class RelayRefusedError(TransportError):
+    """A relay carries nothing to a peer, or nothing more."""
+
+    code = 207
+
+    def __init__(self, *, relay: str, peer: str, reason: str) -> None:
+        super().__init__(f"the relay at {relay} refused a pipe to {peer}: {reason}")
+        self.relay, self.peer, self.reason = relay, peer, reason
+
+
+class ProxyRefusedError(TransportError):
+    """The HTTP proxy on the way opened no tunnel."""
+
+    code = 208
+
+    def __init__(self, *, proxy: str, target: str, answer: str) -> None:
+        super().__init__(
+            f"the proxy {proxy} opened no tunnel to {target}: {answer}; "
+            "ask who runs it to allow that port, or use an address with a port that it allows"
+        )
+        self.proxy, self.target, self.answer = proxy, target, answer
 
 
 class RemoteProtocolError(NetworkError):

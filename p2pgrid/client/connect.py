@@ -24,9 +24,10 @@ from p2pgrid.errors import (
 from p2pgrid.ids import PeerId
 from p2pgrid.net.key_file import home_key, read_key
 from p2pgrid.net.link import Inbound
-from p2pgrid.net.peer import Peer, libp2p_peer
+from p2pgrid.net.peer import Peer, Routing, libp2p_peer
 from p2pgrid.net.streams import peer_id_in
 from p2pgrid.protocol.messages import Found
+from p2pgrid.protocol.proxy import parse_proxy
 from p2pgrid.protocol.records import NodeRecord
 
 
@@ -36,8 +37,7 @@ class Client:
     Its peer id is new in every process, so that nodes cannot link its visits by it; who it is, it
     proves to each domain with that domain's own key from the wallet.
 
-    With ``network_key``, a key file, it is in a closed network, and meets nobody else; the default
-    is ``network.key`` in its home, if there is one. A client is in one network only.
+    With a ``network_key`` it is in a closed network, and meets nobody else; in one network only.
     """
 
     def __init__(
@@ -49,7 +49,23 @@ class Client:
         network_key: Path | None = None,
         limits: Limits = DEFAULT_LIMITS,
         timing: Timing = DEFAULT_TIMING,
+        proxy: str | None = None,
     ) -> None:
+        """Makes a client; nothing is dialled yet.
+
+        Args:
+            home: where the wallet and the known peers are; default: ``$P2PGRID_HOME``.
+            peer: our end of the network; default: one of our own.
+            wallet: default: the one in ``home``.
+            network_key: key file of the closed network that it is in; default: ``network.key`` in
+                ``home``, if there is one.
+            limits: on what others may send.
+            timing: how long anything may take.
+            proxy: ``http://host:port`` of an HTTP proxy, through which all connections go.
+
+        Raises:
+            SchemaError: ``proxy`` is no such URL.
+        """
         self.home = home or default_home()
         self.network_key = network_key or home_key(self.home)
         self.wallet = wallet or Wallet(
@@ -57,6 +73,7 @@ class Client:
         )
         self._known = KnownPeers(self.home / "peers.json")
         self._limits, self._timing = limits, timing
+        self._routing = Routing(None if proxy is None else parse_proxy(proxy))
         self._lock = threading.Lock()
         self._peer = peer
         self._domains: dict[PeerId, DomainClient] = {}
@@ -74,6 +91,7 @@ class Client:
                     limits=self._limits,
                     timing=self._timing,
                     network_key=key,
+                    routing=self._routing,
                 )
                 peer.start()
                 self._peer = peer

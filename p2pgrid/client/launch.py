@@ -43,7 +43,13 @@ class Node:
 
     @property
     def address(self) -> str:
-        """What others give to ``connect``."""
+        """What others give to ``connect``.
+
+        Raises:
+            NodeError: nobody can reach it yet.
+        """
+        if not self.addresses:
+            raise NodeError(f"{self.name} has no address yet: none of its networks relays for it")
         return self.addresses[0]
 
     def connect(self) -> "DomainClient | NetworkClient":

@@ -31,7 +31,7 @@ from p2pgrid.errors import (
     StaleRecordError,
 )
 from p2pgrid.ids import PeerId, peer_id_of
-from p2pgrid.net.host import parse_address
+from p2pgrid.net.addresses import parse_address
 from p2pgrid.net.kad_server import KadServer, check
 from p2pgrid.net.kademlia import Asker, by_distance, contacts, known_contact, walk
 from p2pgrid.protocol.records import NodeRecord, SignedRecord, dht_key, newer, tag_key

@@ -33,14 +33,8 @@ from multiaddr.protocols import P_P2P
 
 from p2pgrid.errors import NetworkError, NetworkKeyError
 from p2pgrid.ids import PeerId, public_key_of
-from p2pgrid.net.host import (
-    ADDRESS_TTL_S,
-    CONTROL_PROTOCOL,
-    MAX_ADDRESSES,
-    MULTIADDR_ERRORS,
-    connect,
-    is_dialable,
-)
+from p2pgrid.net.addresses import MULTIADDR_ERRORS, is_dialable
+from p2pgrid.net.host import ADDRESS_TTL_S, CONTROL_PROTOCOL, MAX_ADDRESSES, connect
 
 MAX_ANSWER_BYTES = 1 << 20
 MAX_IDENTIFY_BYTES = 1 << 16

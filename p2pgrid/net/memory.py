@@ -5,6 +5,7 @@ Faults are drawn from a seed, so a failing test prints the seed and repeats.
 
 import math
 import random
+import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from p2pgrid.errors import NetworkKeyError, PeerUnreachableError, TransportError
 from p2pgrid.ids import PeerId
 from p2pgrid.net.transport import Accept, FrameStream
 from p2pgrid.protocol.codec import PREFIX_BYTES, Buffer, frame_size
+from p2pgrid.protocol.messages import Incoming
+from p2pgrid.protocol.relay import Service
 from p2pgrid.protocol.secret import Secret
 
 NOWHERE = "/ip4/192.0.2.1/tcp/1"
@@ -74,11 +77,6 @@ class MemoryStream:
         return self._peer
 
     @property
-    def host(self) -> str:
-        """Nowhere: no socket leads to the other end."""
-        return ""
-
-    @property
     def heard_at(self) -> float:
         """When the last byte came in, in trio's time."""
         return self._heard_at
@@ -119,6 +117,11 @@ class MemoryStream:
         self._heard_at = trio.current_time()
         frame_size(frame[:PREFIX_BYTES], limit=limit)
         return memoryview(frame)[PREFIX_BYTES:]
+
+    async def connect(self, service: Service, port: int) -> socket.socket:
+        """Fails: no socket leads to the other end."""
+        del port
+        raise ConnectionRefusedError(f"there is no {service} port on a hub")
 
     async def aclose(self) -> None:
         """Ends both directions."""
@@ -163,6 +166,11 @@ class MemoryTransport:
             finally:
                 del self._hub.accepts[self._peer_id]
                 nursery.cancel_scope.cancel()
+
+    async def bring(self, pipe: Incoming, relays: Sequence[str], *, bulk_port: int | None) -> None:
+        """Fails: there are no pipes on a hub."""
+        del relays, bulk_port
+        raise ConnectionRefusedError(f"there is no {pipe.service} port on a hub")
 
     async def dial(
         self, peer: PeerId, addresses: Sequence[str], *, timeout_s: float

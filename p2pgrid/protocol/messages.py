@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from p2pgrid.protocol.arrays import ArrayHeader, DtypeName, Shape
+from p2pgrid.protocol.relay import PipeTicket, Service
 
 WIRE_VERSION = 1
 MAX_OPERATIONS = 4096
@@ -343,6 +344,25 @@ class CloseTransfer(_Message, frozen=True, tag="close-transfer"):
     transfer_id: Id
 
 
+class Reserve(_Message, frozen=True, tag="reserve"):
+    """A domain that listed itself at a network asks for a place at its relay; see ``Reserved``."""
+
+
+class Reserved(_Message, frozen=True, tag="reserved"):
+    """The place holds as long as this link; the relay takes pipes at these multiaddrs."""
+
+    addresses: Annotated[
+        tuple[Annotated[str, Meta(max_length=256)], ...], Meta(min_length=1, max_length=4)
+    ]
+
+
+class Incoming(_Message, frozen=True, tag="incoming"):
+    """A relay tells a peer with a place: somebody dials; bring a pipe, with this ticket."""
+
+    ticket: PipeTicket
+    service: Service
+
+
 class Done(_Message, frozen=True, tag="done"):
     """Done; there is nothing to tell."""
 
@@ -376,6 +396,9 @@ Message = (
     | FetchChunk
     | Chunk
     | CloseTransfer
+    | Reserve
+    | Reserved
+    | Incoming
     | Done
     | Failure
 )

@@ -12,7 +12,7 @@ from p2pgrid.ids import peer_id_of
 from p2pgrid.net.link import Inbound, Link
 from p2pgrid.net.memory import Faults, MemoryHub, MemoryTransport
 from p2pgrid.net.memory_discovery import MemoryDiscovery
-from p2pgrid.net.peer import Peer
+from p2pgrid.net.peer import STRAIGHT, Peer, Routing
 from p2pgrid.net.portal import Portal
 from p2pgrid.net.transport import Discovery, Transport
 from p2pgrid.protocol.secret import Secret
@@ -36,9 +36,10 @@ class MemoryNetwork:
         limits: Limits = DEFAULT_LIMITS,
         timing: Timing = DEFAULT_TIMING,
         network_key: Secret | None = None,
+        routing: Routing = STRAIGHT,
     ) -> Peer:
         """A peer of this network; its peer id is that of the Ed25519 seed, as in the real one."""
-        del listen, announce
+        del listen, announce, routing
         peer_id = peer_id_of(bytes(SigningKey(seed).verify_key))
 
         def make_transport() -> tuple[Transport, Discovery]:

@@ -19,8 +19,9 @@ from libp2p.peer.peerinfo import PeerInfo
 from nacl.signing import SigningKey
 
 from p2pgrid.ids import PeerId, peer_id_of
+from p2pgrid.net.addresses import parse_address
 from p2pgrid.net.dht import Dht
-from p2pgrid.net.host import build_host, parse_address, running
+from p2pgrid.net.host import build_host, running
 from p2pgrid.protocol.records import NodeRecord, SignedRecord, sign
 from p2pgrid.protocol.secret import Secret
 

@@ -270,8 +270,7 @@ def test_what_is_made_in_a_home_with_a_key_is_closed(actors: Actors, home: Path)
     assert actors.settings["network_key"] == str(home / "network.key")
 
 
-@pytest.mark.usefixtures("actors")
-def test_an_open_node_is_not_mistaken_for_a_closed_one(home: Path) -> None:
+def test_an_open_node_is_not_mistaken_for_a_closed_one(actors: Actors, home: Path) -> None:
     Answer("domain", "init", "ucsf")
     settings = {"network_key": str(home / "network.key")}
     actors.asked.clear()
