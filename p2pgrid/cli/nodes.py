@@ -92,6 +92,32 @@ BootstrapOption = Annotated[
 NetworksOption = Annotated[
     list[str] | None, typer.Option("--network", help="Multiaddr of a network to join. Repeatable.")
 ]
+ProxyOption = Annotated[
+    str | None,
+    typer.Option(help="URL of an HTTP proxy through which all its connections go."),
+]
+RelayedOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--relayed/--direct",
+        help="Takes no connections: others reach it by the relays of its networks. "
+        "[default: direct]",
+    ),
+]
+RelayPortOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0, max=65535, help="TCP port where it relays for domains; 0: any. [default: none]"
+    ),
+]
+WebsocketPortOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=65535,
+        help="The same by WebSocket over TLS, best on 443; 0: any. [default: none]",
+    ),
+]
 CpusOption = Annotated[int | None, typer.Option(min=0, help="CPUs that it offers. [default: 1]")]
 GpusOption = Annotated[int | None, typer.Option(min=0, help="GPUs that it offers. [default: 0]")]
 ResourcesOption = Annotated[
