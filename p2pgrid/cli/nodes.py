@@ -100,6 +100,32 @@ NetworkKeyOption = Annotated[
         "[default: network.key in $P2PGRID_HOME, if there is one]"
     ),
 ]
+ProxyOption = Annotated[
+    str | None,
+    typer.Option(help="URL of an HTTP proxy through which all its connections go."),
+]
+RelayedOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--relayed/--direct",
+        help="Takes no connections: others reach it by the relays of its networks. "
+        "[default: direct]",
+    ),
+]
+RelayPortOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0, max=65535, help="TCP port where it relays for domains; 0: any. [default: none]"
+    ),
+]
+WebsocketPortOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=65535,
+        help="The same by WebSocket over TLS, best on 443; 0: any. [default: none]",
+    ),
+]
 CpusOption = Annotated[int | None, typer.Option(min=0, help="CPUs that it offers. [default: 1]")]
 GpusOption = Annotated[int | None, typer.Option(min=0, help="GPUs that it offers. [default: 0]")]
 ResourcesOption = Annotated[

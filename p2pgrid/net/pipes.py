@@ -131,13 +131,20 @@ class Pipes:
     async def _dial(self, host: str, port: int) -> trio.SocketStream:
         proxy = self._proxy
         if proxy is None:
-            return await trio.open_tcp_stream(host, port)
-        stream = await trio.open_tcp_stream(proxy.host, proxy.port)
+            return await _open_tcp(host, port)
+        stream = await _open_tcp(proxy.host, proxy.port)
         async with _closed_on_error(stream, f"the proxy {proxy.name}"):
             await stream.send_all(encode_connect(proxy, host, port))
             if answer := decode_answer(await _read_head(stream)):
                 raise ProxyRefusedError(proxy=proxy.name, target=f"{host}:{port}", answer=answer)
         return stream
+
+
+async def _open_tcp(host: str, port: int) -> trio.SocketStream:
+    try:
+        return await trio.open_tcp_stream(host, port)
+    except ValueError as error:  # a stranger's address may name anything
+        raise OSError(f"{host!r} is no name of a host") from error
 
 
 @asynccontextmanager

@@ -28,6 +28,8 @@ from p2pgrid.net.certificate import client_context
 PATH = "/p2pgrid"
 READ_BYTES = 1 << 16
 CLOSE_S = 1.0
+# A Host that is no ASCII ends in a UnicodeError, which is a ValueError.
+_NONSENSE = (ProtocolError, ValueError)
 
 
 class WebSocketStream(trio.abc.HalfCloseableStream):
@@ -104,7 +106,7 @@ class WebSocketStream(trio.abc.HalfCloseableStream):
             self._protocol.receive_data(piece)
             for event in self._protocol.events():
                 await self._on(event)
-        except ProtocolError as error:
+        except _NONSENSE as error:
             raise trio.BrokenResourceError("the other end speaks no WebSocket") from error
 
     async def _on(self, event: Event) -> None:
@@ -135,7 +137,12 @@ async def open_websocket(plain: trio.abc.Stream, host: str) -> WebSocketStream:
     Raises:
         trio.BrokenResourceError: the port speaks no TLS 1.3, or no WebSocket.
     """
-    carrier = trio.SSLStream(plain, client_context(), server_hostname=host, https_compatible=True)
+    try:
+        carrier = trio.SSLStream(
+            plain, client_context(), server_hostname=host, https_compatible=True
+        )
+    except ValueError as error:
+        raise trio.BrokenResourceError(f"{host!r} is no name of a host") from error
     stream = WebSocketStream(carrier, ConnectionType.CLIENT)
     await _or_close(carrier, lambda: stream.shake_hands(host))
     return stream

@@ -27,7 +27,7 @@ PipeTicket = Annotated[bytes, Meta(min_length=TICKET_BYTES, max_length=TICKET_BY
 class Dial(Struct, frozen=True, array_like=True, tag="dial", forbid_unknown_fields=True):
     """Asks for a pipe to a peer that has a place at the relay, or to the relay itself."""
 
-    peer: Annotated[str, Meta(max_length=64)]
+    peer: Annotated[str, Meta(max_length=64, pattern="^[0-9A-Za-z]*$")]
     service: Service
 
 

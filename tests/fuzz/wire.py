@@ -17,7 +17,7 @@ from p2pgrid.errors import (
 from p2pgrid.ids import DatasetId, ObjectId, peer_id_of
 from p2pgrid.policy.access import Label
 from p2pgrid.policy.objects import PREFIX_BYTES, SessionObjects
-from p2pgrid.protocol import codec, faults
+from p2pgrid.protocol import codec, faults, proxy, relay
 from p2pgrid.protocol.arrays import ArrayHeader, dtype_named, read_array
 from p2pgrid.protocol.messages import Failure, Op, Operate, Operated
 from p2pgrid.protocol.operations import ArrayMeta
@@ -41,6 +41,7 @@ SEED = b"f" * 32
 KEY = SigningKey(SEED)
 PEER = peer_id_of(bytes(KEY.verify_key))
 NONCE = bytes(16)
+MAX_ANSWER = 100
 
 
 def frame(data: bytes) -> None:
@@ -120,6 +121,36 @@ def records() -> list[bytes]:
     both = [sign(body, signing_key=SEED) for body in (node, dataset)]
     late = b"\x82\xa4name\xa1x\xa4type\xa4node"  # a tag may come last
     return [late, *(each.payload for each in both), *(each.encode() for each in both)]
+
+
+def hello(data: bytes) -> None:
+    """Any bytes are what a pipe is for, in words that are written again, or a broken protocol."""
+    try:
+        read = relay.decode_hello(data)
+    except RemoteProtocolError:
+        return
+    assert relay.decode_hello(relay.encode_hello(read)[1:]) == read
+
+
+def hellos() -> list[bytes]:
+    """Seeds: one of each kind."""
+    both = (relay.Dial(PEER, "libp2p"), relay.Take(bytes(relay.TICKET_BYTES)))
+    return [relay.encode_hello(each)[1:] for each in both]
+
+
+def proxy_answer(data: bytes) -> None:
+    """Any bytes of a proxy are a short text for people, or a broken protocol."""
+    try:
+        answer = proxy.decode_answer(data)
+    except RemoteProtocolError:
+        return
+    assert len(answer) <= MAX_ANSWER
+    assert answer.isprintable()
+
+
+def proxy_answers() -> list[bytes]:
+    """Seeds: a tunnel, a refusal."""
+    return [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.0 407 Who are you\r\nVia: p\r\n\r\n"]
 
 
 def statement(data: bytes) -> None:
