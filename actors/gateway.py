@@ -201,6 +201,7 @@ class Gateway:
                 name=self._service.name,
                 nonce=session.nonce,
                 record=self._service.own_record(),
+                now=time.time(),
             )
         )
 
