@@ -208,6 +208,7 @@ class Gateway:
                 name=self._service.name,
                 nonce=session.nonce,
                 record=self._service.own_record(),
+                now=time.time(),
             )
         )
 

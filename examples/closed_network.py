@@ -25,23 +25,23 @@ def main(home: Path) -> None:
     key = home / "members.key"
     make_key(key)
     owner = Client(home / "owner", network_key=key)
-    first = launch("first", client=owner, isolation="packed")  # packed: for trials
-    second = launch("second", client=owner, isolation="packed", bootstrap=(first.address,))
+    nodes = launch(("first", "second"), client=owner, isolation="packed")  # packed: for trials
     try:
-        for node in (first, second):
+        for node in nodes:
             publish(node)
         scientist = Client(home / "scientist", network_key=key)
-        scientist.connect(first.address)
+        for node in nodes:
+            scientist.connect(node.address)
         print("a member finds:", sorted(scientist.search("#doses")))
         stranger = Client(home / "stranger")
         try:
-            stranger.connect(first.address)
+            stranger.connect(nodes[0].address)
         except NetworkKeyError as refused:
             print("a stranger is told:", refused)
         for client in (owner, scientist, stranger):
             client.close()
     finally:
-        stop([first.directory, second.directory])
+        stop([node.directory for node in nodes])
 
 
 if __name__ == "__main__":

@@ -11,7 +11,9 @@ P2PGridError
 │   │   ├── InsecureListenerError    122  a Ray socket is reachable from outside: refused
 │   │   └── NodeNotFoundError        123  no node lives in this directory
 │   ├── AddressError                 130  the address cannot be read
-│   └── NetworkKeyFileError          140  the key file of a closed network cannot be used
+│   ├── UnknownPeerError             131  no such node was met before: give its address
+│   ├── NetworkKeyFileError          140  the key file of a closed network cannot be used
+│   └── ClockSkewError               150  two machines disagree about the time
 ├── NetworkError                     2xx  look at the link, perhaps try again
 │   ├── TransportError               209  the link failed; ``retryable`` says whether to repeat
 │   │   ├── PeerUnreachableError     201  nobody answered at the addresses
@@ -173,6 +175,32 @@ class AddressError(ConfigError):
             f"cannot read the address {address[:200]!r}; "
             "expected a multiaddr such as /ip4/192.0.2.7/tcp/4001/p2p/12D3KooW..."
         )
+
+
+class UnknownPeerError(ConfigError):
+    """A node was named that this person has not met."""
+
+    code = 131
+
+    def __init__(self, *, name: str) -> None:
+        super().__init__(
+            f"no node {name[:200]!r} was met from here; give its address, "
+            "such as /ip4/192.0.2.7/tcp/4001/p2p/12D3KooW..."
+        )
+        self.name = name
+
+
+class ClockSkewError(ConfigError):
+    """The clock of a node and ours differ by more than logins bear."""
+
+    code = 150
+
+    def __init__(self, *, peer: str, ahead_s: float, limit_s: float) -> None:
+        super().__init__(
+            f"the clock of {peer} is {ahead_s:+,.0f} s from ours, but logins bear {limit_s:g} s; "
+            "set both clocks by a time service (NTP)"
+        )
+        self.peer, self.ahead_s, self.limit_s = peer, ahead_s, limit_s
 
 
 class NetworkKeyFileError(ConfigError):

@@ -234,9 +234,9 @@ async def open_stream(host: IHost, peer: PeerId, timeout_s: float = 10.0) -> INe
         raise RemoteTimeoutError(peer=peer, timeout_s=timeout_s) from error
     except _LINK_ERRORS as error:
         # libp2p tells these two apart only in the text of the cause.
-        if _cause(error, MultiselectClientError, text="not supported"):
+        if _cause_of(error, MultiselectClientError, text="not supported"):
             raise RemoteProtocolError(f"{peer} does not speak {CONTROL_PROTOCOL}") from error
-        if _cause(error, MultiselectClientError, text="timed out"):
+        if _cause_of(error, MultiselectClientError, text="timed out"):
             raise RemoteTimeoutError(peer=peer, timeout_s=timeout_s) from error
         raise PeerUnreachableError(peer=peer, addresses=1, reason="the link broke") from error
 
@@ -401,9 +401,9 @@ def _explain(
     peer: PeerId, addresses: int, failures: Sequence[SwarmException], reason: str
 ) -> PeerUnreachableError | IdentityMismatchError | NetworkKeyError:
     for failure in failures:
-        if _cause(failure, PeerIDMismatchesPubkey):
+        if _cause_of(failure, PeerIDMismatchesPubkey):
             return IdentityMismatchError(f"somebody else answered at an address of {peer}")
-        if stranger := _cause(failure, StrangerError):
+        if stranger := _cause_of(failure, StrangerError):
             return NetworkKeyError(peer=peer, has_key=stranger.has_key)
     told = [_cause(failure, NetworkError) for failure in failures]
     why = next((error for error in told if error is not None), None)
@@ -413,7 +413,7 @@ def _explain(
     return error
 
 
-def _cause(error: BaseException | None, kind: type[Cause], *, text: str = "") -> Cause | None:
+def _cause_of(error: BaseException | None, kind: type[Cause], *, text: str = "") -> Cause | None:
     """The nearest cause of this kind, if there is one."""
     while error is not None:
         if isinstance(error, kind) and text in str(error):

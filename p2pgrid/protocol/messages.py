@@ -78,12 +78,14 @@ class Begin(_Message, frozen=True, tag="begin"):
 
 
 class Challenge(_Message, frozen=True, tag="challenge"):
-    """The node's name and kind, a fresh nonce of this link, and its signed record."""
+    """The node's name and kind, a fresh nonce of this link, its signed record, and its clock."""
 
     kind: Literal["domain", "network"]
     name: Name
     nonce: Annotated[bytes, Meta(min_length=16, max_length=16)]
     record: Record
+    now: float
+    """Unix seconds, as the node believes; any number, from a hostile one."""
 
 
 def label_of(nonce: bytes) -> str:

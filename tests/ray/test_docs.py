@@ -62,8 +62,9 @@ def test_the_example_of_pointers_runs(home: Path) -> None:
     run([sys.executable, str(ROOT / "examples" / "pointers.py")], home)
 
 
-def test_the_example_of_a_closed_network_runs(home: Path) -> None:
-    run([sys.executable, str(ROOT / "examples" / "closed_network.py")], home)
+@pytest.mark.parametrize("example", ["closed_network", "doctor"])
+def test_an_example_runs(home: Path, example: str) -> None:
+    run([sys.executable, str(ROOT / "examples" / f"{example}.py")], home)
 
 
 def test_every_page_that_is_linked_exists() -> None:

@@ -32,11 +32,11 @@ GOLDEN: dict[str, Golden] = {
     ),
     "challenge": (
         Kind.ANSWER,
-        m.Challenge("domain", "clinic", OWN, b"record"),
+        m.Challenge("domain", "clinic", OWN, b"record", 1.5),
         b"",
-        "570000005300000094010785a474797065a96368616c6c656e6765a46b696e64a6646f6d61696ea4"
+        "640000006000000094010786a474797065a96368616c6c656e6765a46b696e64a6646f6d61696ea4"
         "6e616d65a6636c696e6963a56e6f6e6365c41073657373696f6e707265666978000000a67265636f"
-        "7264c4067265636f726490",
+        "7264c4067265636f7264a36e6f77cb3ff800000000000090",
     ),
     "login": (
         Kind.REQUEST,
