@@ -140,6 +140,10 @@ class SessionObjects:
             raise QuotaExceededError(what="bytes", needed=needed, limit=limit)
         self._bytes = needed
 
+    def failure_of(self, object_id: bytes) -> Failure | None:
+        """Why an object of this session was not made; None when it was."""
+        return self._failed.get(object_id)
+
     def first_failure(self, op: Op) -> Failure | None:
         """The failure of the first operand that failed; None when none did."""
         for operand in op.inputs:
