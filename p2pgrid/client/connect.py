@@ -20,6 +20,7 @@ from p2pgrid.client.sharing import Shared
 from p2pgrid.client.wallet import Wallet, passphrase_from_environment
 from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing, default_home
 from p2pgrid.errors import (
+    AddressError,
     NetworkError,
     NetworkUnreachableError,
     RemoteProtocolError,
@@ -147,11 +148,25 @@ class Client:
         shared, held = read(text, self.wallet)
         return handle_of(self._granted_domain(shared, held), shared)
 
-    def revoke(self, text: str) -> None:
-        """Takes back what was shared; see ``DomainClient.revoke``."""
-        shared = Shared.read(text)
-        peer_id = decode(shared.capability).domain
-        self.domain(peer_id, shared.name, shared.addresses).revoke(text)
+    def revoke(self, given: str, address: str | None = None) -> None:
+        """Takes back what was shared; see ``DomainClient.revoke``.
+
+        Args:
+            given: what ``share`` returned, or, with an address, the id of a link.
+            address: of the domain; default: as in the text.
+
+        Raises:
+            CapabilityError: the text is damaged, or for another domain.
+        """
+        if address is not None:
+            domain = self.connect(address)
+        else:
+            shared = Shared.read(given)
+            peer_id = decode(shared.capability).domain
+            domain = self.domain(peer_id, shared.name, shared.addresses)
+        if not isinstance(domain, DomainClient):
+            raise AddressError(address=str(address))
+        domain.revoke(given)
 
     def close(self) -> None:
         """Ends all links; pointers of this client are of no use afterwards."""
