@@ -258,10 +258,10 @@ class TensorPointer(Operators, Protocols, Shareable):
 
     @override
     def _grantable(self) -> Grantable:
-        form = msgspec.msgpack.encode(self.block.info(self.dataset or short(self._id)))
+        form = msgspec.msgpack.encode(self.block._face(self.dataset or short(self._id)))
         return Grantable(self._domain, (self._id,), "tensor", form)
 
-    def info(self, name: str) -> TensorInfo:
+    def _face(self, name: str) -> TensorInfo:
         """The public face of the array, under a name."""
         return TensorInfo(name=name, object_id=self._id, shape=self.shape, dtype=self.dtype.name)
 

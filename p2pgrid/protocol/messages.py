@@ -32,7 +32,7 @@ Record = Annotated[bytes, Meta(max_length=MAX_RECORD_BYTES)]
 Records = Annotated[tuple[Record, ...], Meta(max_length=MAX_RECORDS)]
 PublicKey = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Role = Literal["scientist", "owner"]
-Capability = Annotated[bytes, Meta(max_length=MAX_CAPABILITY_BYTES)]
+EncodedCapability = Annotated[bytes, Meta(max_length=MAX_CAPABILITY_BYTES)]
 """An encoded ``protocol.capability.Capability``; empty: none."""
 ByteCount = Annotated[int, Meta(ge=0, lt=1 << 62)]
 Digest = Annotated[bytes, Meta(min_length=DIGEST_BYTES, max_length=DIGEST_BYTES)]
@@ -101,7 +101,7 @@ class Login(_Message, frozen=True, tag="login"):
 
     statement: Annotated[bytes, Meta(max_length=1024)]
     signature: Annotated[bytes, Meta(min_length=64, max_length=64)]
-    capability: Capability = b""
+    capability: EncodedCapability = b""
 
 
 class Session(_Message, frozen=True, tag="session"):
@@ -115,7 +115,7 @@ class Session(_Message, frozen=True, tag="session"):
     role: Role
     prefix: Annotated[bytes, Meta(min_length=8, max_length=8)]
     last: Annotated[bytes, Meta(min_length=8, max_length=8)] = bytes(8)
-    capability: Capability = b""
+    capability: EncodedCapability = b""
 
 
 class Revoke(_Message, frozen=True, tag="revoke"):
@@ -125,7 +125,7 @@ class Revoke(_Message, frozen=True, tag="revoke"):
     """
 
     link: Id
-    capability: Capability = b""
+    capability: EncodedCapability = b""
 
 
 class Enrol(_Message, frozen=True, tag="enrol"):
