@@ -46,6 +46,7 @@ class Client:
         self,
         home: Path | None = None,
         *,
+        peer: Peer | None = None,
         wallet: Wallet | None = None,
         limits: Limits = DEFAULT_LIMITS,
         timing: Timing = DEFAULT_TIMING,
@@ -58,7 +59,7 @@ class Client:
         self._known = KnownPeers(self.home / "peers.json")
         self._limits, self._timing = limits, timing
         self._lock = threading.Lock()
-        self._peer: Peer | None = None
+        self._peer = peer
         self._make_peer = make_peer or self._libp2p_peer
         self._domains: dict[PeerId, DomainClient] = {}
         self._granted: dict[bytes, tuple[Peer, DomainClient]] = {}
