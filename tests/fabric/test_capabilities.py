@@ -170,6 +170,15 @@ def test_why_a_shared_object_failed_is_told(people: People) -> None:
             call()
 
 
+def test_the_owner_sees_who_holds_what_by_which_right(people: People) -> None:
+    longest = people.grid.user(people.owner, "a" * 128)
+    theirs = people.bob.accept(pointer(longest).share(people.key_of(people.bob)))
+    theirs.sum().block  # noqa: B018
+    accounts = [row.account for row in people.owner.objects]
+    link = theirs._domain.held().capability.ids[-1].hex()
+    assert f"{'a' * 64} via {people.key_of(people.bob)[:16]}/{link}" in accounts
+
+
 def test_a_login_by_capability_does_nothing_but_what_it_names(people: People) -> None:
     text = pointer(people.owner).share(people.key_of(people.bob))
     domain = people.bob.accept(text)._domain

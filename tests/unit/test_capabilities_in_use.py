@@ -99,6 +99,8 @@ def test_a_revocation_ends_what_is_in_use_below_it_and_nothing_else(known: Capab
             assert below.over.reason == "revoked"
             await known.revoke(decode(encoded).ids[0], "ana")
             assert sorted(ended) == ["below", "beside", "top"]
+            top.on_end(partial(ended.append, "late"))
+            assert ended[-1] == "late"
         assert refusal(known, one, KEYS[2]) == "revoked"
 
     asyncio.run(story())
@@ -166,11 +168,11 @@ def test_who_signed_a_link_is_known_also_when_it_is_revoked(known: Capabilities)
         second = given_on(first)
         ids = decode(second).ids
         await known.revoke(ids[1], "ana")
-        assert known.signed_by(ids[1], second, KEYS[1])
-        assert not known.signed_by(ids[1], second, KEYS[2])
-        assert not known.signed_by(ids[0], second, KEYS[1])
-        assert not known.signed_by(ids[1], first, KEYS[1])
+        assert known.signed_by(ids[1], second, {KEYS[1]})
+        assert not known.signed_by(ids[1], second, {KEYS[2]})
+        assert not known.signed_by(ids[0], second, {KEYS[1]})
+        assert not known.signed_by(ids[1], first, {KEYS[1]})
         with pytest.raises(CapabilityError):
-            known.signed_by(ids[1], second[:-1], KEYS[1])
+            known.signed_by(ids[1], second[:-1], {KEYS[1]})
 
     asyncio.run(story())
