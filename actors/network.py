@@ -6,6 +6,7 @@ It verifies what it indexes; its clients verify again.
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from actors.capabilities import Granted
 from actors.gateway import Answer, Handler, LinkSession
 from actors.meter import Load
 from actors.ports import RegistryPort
@@ -13,7 +14,7 @@ from actors.record_book import RecordBook, fitting
 from p2pgrid.errors import AuthenticationError, PermissionDeniedError
 from p2pgrid.net.relay import Relay
 from p2pgrid.policy.leases import Lease, Owner
-from p2pgrid.protocol.messages import Done, Join, Message, Reserve, Reserved, Search
+from p2pgrid.protocol.messages import Account, Done, Join, Message, Reserve, Reserved, Search
 
 
 class Network:
@@ -29,10 +30,25 @@ class Network:
         self.handlers: Mapping[type[Message], Handler] = MappingProxyType(
             {Join: self._join, Search: self._search, Reserve: self._reserve}
         )
+        self.by_capability: frozenset[type[Message]] = frozenset()
 
     def account_of(self, public_key: bytes) -> None:
         """A network has no accounts."""
         del public_key
+
+    def account_named(self, name: str) -> None:
+        """A network has no accounts."""
+        del name
+
+    def mint(self, account: Account) -> bytes:
+        """Nobody logs in."""
+        del account
+        raise AuthenticationError(domain=self.name)
+
+    def admit(self, capability: bytes, key: bytes) -> Granted:
+        """Nobody logs in."""
+        del capability, key
+        raise AuthenticationError(domain=self.name)
 
     def claim(self, owner: Owner, holder: LinkSession) -> Lease:
         """Nobody logs in, so nobody has a session."""
@@ -40,6 +56,9 @@ class Network:
         raise AuthenticationError(domain=self.name)
 
     def release(self, lease: Lease, holder: LinkSession) -> None:
+        """There are no sessions."""
+
+    async def end(self, lease: Lease) -> None:
         """There are no sessions."""
 
     def held(self) -> Load:

@@ -405,7 +405,7 @@ def _explain(
             return IdentityMismatchError(f"somebody else answered at an address of {peer}")
         if stranger := _cause_of(failure, StrangerError):
             return NetworkKeyError(peer=peer, has_key=stranger.has_key)
-    told = [_cause(failure, NetworkError) for failure in failures]
+    told = [_cause_of(failure, NetworkError) for failure in failures]
     why = next((error for error in told if error is not None), None)
     reason = reason or (str(why) if why else "refused or cut off")
     error = PeerUnreachableError(peer=peer, addresses=addresses, reason=reason)

@@ -10,7 +10,8 @@ from multiaddr import Multiaddr
 
 from p2pgrid.errors import PeerUnreachableError
 from p2pgrid.ids import PeerId
-from p2pgrid.net.host import build_host, connect, parse_address, running
+from p2pgrid.net.addresses import parse_address
+from p2pgrid.net.host import build_host, connect, running
 from p2pgrid.net.link import Link
 from p2pgrid.net.peer import Peer
 from p2pgrid.protocol.secret import Secret

@@ -17,6 +17,7 @@ PUBLIC_FIELDS: dict[type[P2PGridError], tuple[str, ...]] = {
     errors.GetNotPermittedError: ("object_id", "domain"),
     errors.PublishNotPermittedError: ("domain",),
     errors.PermissionDeniedError: ("action", "domain"),
+    errors.CapabilityError: ("reason", "domain"),
     errors.ShapeError: ("operation", "shapes"),
     errors.DtypeError: ("operation", "dtypes"),
     errors.RemoteIndexError: ("index", "shape"),

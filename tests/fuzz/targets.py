@@ -23,6 +23,8 @@ TARGETS: dict[str, Target] = {
     "frame": Target(wire.frame, wire.frames),
     "record": Target(wire.record, wire.records),
     "statement": Target(wire.statement, wire.statements),
+    "capability": Target(wire.capability, wire.capabilities),
+    "shared": Target(wire.shared, wire.shares),
     "array": Target(wire.array, wire.arrays),
     "operate": Target(wire.operate, wire.operates),
     "hello": Target(wire.hello, wire.hellos),

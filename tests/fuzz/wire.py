@@ -1,13 +1,17 @@
 """Targets: what the protocol decodes, be it from a peer, a DHT or a registry."""
 
+import base64
+import contextlib
 from itertools import count
 
 import msgspec
 from nacl.signing import SigningKey
 
+from p2pgrid.client.sharing import Shared
 from p2pgrid.config import Limits
 from p2pgrid.errors import (
     AuthenticationError,
+    CapabilityError,
     DtypeError,
     P2PGridError,
     RecordError,
@@ -19,19 +23,28 @@ from p2pgrid.policy.access import Label
 from p2pgrid.policy.objects import PREFIX_BYTES, SessionObjects
 from p2pgrid.protocol import codec, faults, proxy, relay
 from p2pgrid.protocol.arrays import ArrayHeader, dtype_named, read_array
+from p2pgrid.protocol.capability import (
+    Capability,
+    Link,
+    as_text,
+    decode as decode_capability,
+    delegate,
+    encode as encode_capability,
+    from_text,
+    mint,
+)
 from p2pgrid.protocol.messages import Failure, Op, Operate, Operated
 from p2pgrid.protocol.operations import ArrayMeta
 from p2pgrid.protocol.records import (
     DATASET_RECORD_BYTES,
-    DOMAIN_SEPARATION,
     DatasetRecord,
     NodeRecord,
-    SignedRecord,
     TensorInfo,
     normalise_tag,
     sign,
     verify,
 )
+from p2pgrid.protocol.rights import verify as verify_capability
 from p2pgrid.protocol.statements import LOGIN_TAG, SignedLogin, check_login, sign_login
 from tests.unit.frames import GOLDEN
 
@@ -79,6 +92,55 @@ def signed(payload: bytes) -> SignedRecord:
     return SignedRecord(
         payload, bytes(KEY.verify_key), KEY.sign(DOMAIN_SEPARATION + payload).signature
     )
+
+
+def capability(data: bytes) -> None:
+    """Any bytes are a chain that gives no more than each link, or ``CapabilityError``."""
+    links = (Link(data, bytes(64)),)
+    for encoded in (data, encode_capability(Capability(PEER, links))):
+        try:
+            read = decode_capability(encoded)
+            scope = read.scope
+        except CapabilityError:
+            continue
+        assert encode_capability(read) == encoded
+        assert scope.expires == min(grant.expires for grant in read.grants)
+        with contextlib.suppress(CapabilityError):
+            verify_capability(encoded, domain=PEER, now=NOW)
+
+
+def capabilities() -> list[bytes]:
+    """Seeds: a chain of two links, and what its first link signs."""
+    first = mint(
+        SEED,
+        domain=PEER,
+        account="ana",
+        audience=bytes(KEY.verify_key),
+        objects=(bytes(16), bytes(8)),
+        operations=("get", "sum"),
+        expires=NOW + 60,
+        nonce=bytes(8),
+        to=(bytes(32),),
+    )
+    second = delegate(first, SEED, audience=bytes(32), operations=("sum",), nonce=bytes(8))
+    return [encode_capability(second), first.links[0].payload]
+
+
+def shared(data: bytes) -> None:
+    """Any text is a handle with a capability, or ``CapabilityError``; nothing is sent."""
+    line = data.decode("latin-1")
+    for text in (line, base64.urlsafe_b64encode(data).decode()):
+        with contextlib.suppress(CapabilityError):
+            read = Shared.read(text)
+            assert Shared.read(read.text()) == read
+        with contextlib.suppress(CapabilityError):
+            assert from_text(as_text(from_text(text))) == from_text(text)
+
+
+def shares() -> list[bytes]:
+    """Seeds: what was shared, as bytes and as text."""
+    whole = Shared(capabilities()[0], "clinic", ("/ip4/192.0.2.7/tcp/1",), "tensor", b"form")
+    return [msgspec.msgpack.encode(whole), whole.text().encode()]
 
 
 def record(data: bytes) -> None:

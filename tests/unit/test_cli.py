@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from p2pgrid import errors
 from p2pgrid.cli.main import FAILED, REFUSED, UNREACHABLE, USAGE, app, exit_code
 from p2pgrid.cli.output import Format, show_record
-from p2pgrid.client import node_commands
+from p2pgrid.client import connect, node_commands
 from p2pgrid.client.launch import make_nodes
 from p2pgrid.client.wallet import Wallet
 from p2pgrid.errors import P2PGridError
@@ -378,3 +378,21 @@ def test_the_command_line_loads_neither_ray_nor_libp2p() -> None:
         [sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60
     )
     assert done.stdout.strip() == ""
+
+
+def test_what_was_shared_is_taken_back(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str | None]] = []
+
+    class Program:
+        def revoke(self, given: str, address: str | None) -> None:
+            asked.append((given, address))
+            if given == "broken":
+                raise errors.CapabilityError(reason="malformed", domain="d")
+
+    assert home.exists()
+    monkeypatch.setattr(connect, "default_client", Program)
+    assert Answer("domain", "revoke", "text", "--format=json").json["revoked"] == "text"
+    assert Answer("domain", "revoke", "0a" * 16, f"--address={ADDRESS}").code == 0
+    assert asked == [("text", None), ("0a" * 16, ADDRESS)]
+    refused = Answer("domain", "revoke", "broken")
+    assert (refused.code, refused.out) == (REFUSED, "")
