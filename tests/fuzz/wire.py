@@ -37,8 +37,10 @@ from p2pgrid.protocol.messages import Failure, Op, Operate, Operated
 from p2pgrid.protocol.operations import ArrayMeta
 from p2pgrid.protocol.records import (
     DATASET_RECORD_BYTES,
+    DOMAIN_SEPARATION,
     DatasetRecord,
     NodeRecord,
+    SignedRecord,
     TensorInfo,
     normalise_tag,
     sign,
