@@ -35,7 +35,8 @@ P2PGridError
 │   ├── GetNotPermittedError         302  this user may not take this object home
 │   ├── PublishNotPermittedError     303  this user may not publish here
 │   ├── PermissionDeniedError        304  this user's role does not allow the call
-│   └── MoveNotPermittedError        305  the owner does not let this object go to that domain
+│   ├── MoveNotPermittedError        305  the owner does not let this object go to that domain
+│   └── CapabilityError              310  a token does not give this right; ``reason`` says why
 ├── DataError                        4xx  change the data or the expression
 │   ├── ShapeError (ValueError)      401
 │   ├── DtypeError (TypeError)       402
@@ -396,6 +397,31 @@ class MoveNotPermittedError(AccessDenied):
             "to publish its data with allowed_domains, or for a capability to move it"
         )
         self.object_id, self.domain, self.to = object_id, domain, to
+
+
+CAPABILITY_REASONS = {
+    "malformed": "it is damaged or cut short; ask for it again",
+    "oversized": "it is too long; ask somebody nearer to its beginning for one",
+    "forged": "a signature does not fit; ask for it again, from somebody whom you know",
+    "widened": "a link gives more than the one before; ask the domain's owner for the right",
+    "another domain": "it was made for another domain; show it there",
+    "expired": "its time is over; ask for a new one",
+    "revoked": "it was taken back; ask whoever gave it to you",
+    "audience": "it was given to another key; ask for one that names your key",
+    "scope": "it does not name this object, operation or destination; ask for one that does",
+}
+"""Why a capability is refused, and what its holder can do."""
+
+
+class CapabilityError(AccessDenied):
+    """A capability does not give the right; ``reason`` is a key of ``CAPABILITY_REASONS``."""
+
+    code = 310
+
+    def __init__(self, *, reason: str, domain: str) -> None:
+        advice = CAPABILITY_REASONS.get(reason, "ask whoever gave it to you")
+        super().__init__(f"the capability for {domain} is refused ({reason}): {advice}")
+        self.reason, self.domain = reason, domain
 
 
 class DataError(P2PGridError):

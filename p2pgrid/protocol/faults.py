@@ -18,6 +18,7 @@ PUBLIC_FIELDS: dict[type[P2PGridError], tuple[str, ...]] = {
     errors.PublishNotPermittedError: ("domain",),
     errors.PermissionDeniedError: ("action", "domain"),
     errors.MoveNotPermittedError: ("object_id", "domain", "to"),
+    errors.CapabilityError: ("reason", "domain"),
     errors.ShapeError: ("operation", "shapes"),
     errors.DtypeError: ("operation", "dtypes"),
     errors.RemoteIndexError: ("index", "shape"),
