@@ -1,5 +1,6 @@
 """Python's operators on pointers: each is an operation of the registry."""
 
+from abc import ABC, abstractmethod
 from typing import Any, Self
 
 from typing_extensions import override
@@ -7,18 +8,18 @@ from typing_extensions import override
 # An operand is a pointer of the same domain, a number, or an array, which travels there.
 
 
-class Operators:
+class Operators(ABC):
     """What ``+``, ``<`` and the like mean for a handle that can apply operations by name."""
 
     __slots__ = ()
 
+    @abstractmethod
     def _apply(self, name: str, operands: tuple[Any, ...]) -> Self:
         """The result of an operation."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _apply_in_place(self, name: str, other: Any) -> Self:
         """This handle, which points to the result from now on."""
-        raise NotImplementedError
 
     def __add__(self, other: Any) -> Self:
         return self._apply("add", (self, other))

@@ -3,6 +3,7 @@
 Nothing here computes: a function that is no operation is refused, never done on downloaded values.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, Self
 
@@ -66,14 +67,14 @@ PUBLIC: Mapping[Callable[..., Any], str] = {np.shape: "shape", np.ndim: "ndim", 
 """Functions of numpy that ask for what is public anyway."""
 
 
-class Protocols:
+class Protocols(ABC):
     """The protocols of numpy and torch, for a handle that can apply operations by name."""
 
     __slots__ = ()
 
+    @abstractmethod
     def _apply(self, name: str, operands: tuple[Any, ...], params: Params = ()) -> Self:
         """The result of an operation."""
-        raise NotImplementedError
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Self:
         if method != "__call__":

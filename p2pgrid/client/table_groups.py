@@ -1,5 +1,6 @@
 """Statistics of the columns of a table: of all its rows, or by group."""
 
+from abc import ABC, abstractmethod
 from typing import Any, Protocol
 
 from typing_extensions import override
@@ -9,7 +10,7 @@ from p2pgrid.protocol.arrays import Array
 from p2pgrid.protocol.operations import keys_for
 
 
-class Statistics:
+class Statistics(ABC):
     """What can be asked of a column by its name; each result is a pointer.
 
     What they mean is numpy's: NaN counts as a value, ``var`` and ``std`` divide by the number of
@@ -19,9 +20,9 @@ class Statistics:
     defined for its dtype.
     """
 
+    @abstractmethod
     def _reduce(self, name: str, column: str, **settings: float) -> TensorPointer:
         """The reduction ``name`` of the rows of a column that count."""
-        raise NotImplementedError
 
     def sum(self, column: str) -> TensorPointer:
         """The sum of a column."""

@@ -233,8 +233,8 @@ def test_a_right_that_was_taken_away_ends_a_download_at_its_next_resumption(grid
     ana = grid.user(owner, "ana")
     message = OpenDownload(ID, pointer_id(owner), "ana")
     ask(ana.link(), message, Opened)
-    service = bob.node._service
-    service._allowed = dict.fromkeys(service._allowed, frozenset())  # type: ignore[attr-defined]
+    datasets = bob.node._service._datasets  # type: ignore[attr-defined]
+    datasets.allowed = dict.fromkeys(datasets.allowed, frozenset())
     with pytest.raises(GetNotPermittedError):
         ask(ana.link(), message, Opened)
 

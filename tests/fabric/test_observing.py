@@ -101,7 +101,7 @@ def test_what_failed_is_logged_under_its_request(
     def broken(*_: object) -> None:
         raise RuntimeError("a mistake")
 
-    monkeypatch.setattr("actors.domain._ticks", broken)
+    monkeypatch.setattr("actors.computing._ticks", broken)
     failed = a + 1
     with pytest.raises(Exception, match="reference"):
         failed.block  # noqa: B018
