@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from p2pgrid.ids import DatasetId, ObjectId
+from p2pgrid.ids import DatasetId, ObjectId, PeerId
 from p2pgrid.protocol.arrays import Array
 from p2pgrid.protocol.codec import Buffer
 from p2pgrid.protocol.messages import Account
@@ -29,6 +29,8 @@ class DatasetEntry(NamedTuple):
     allowed: frozenset[str]
     announce: bool
     tensors: tuple[TensorEntry, ...]
+    allowed_domains: frozenset[PeerId] = frozenset()
+    """Where it may move; entries that were written before there was this field allow none."""
 
 
 class AuditEvent(NamedTuple):

@@ -16,7 +16,7 @@ from p2pgrid.errors import (
     RemoteProtocolError,
     TooLargeError,
 )
-from p2pgrid.ids import DatasetId, ObjectId, short
+from p2pgrid.ids import DatasetId, ObjectId, PeerId, short
 from p2pgrid.protocol.arrays import Array, read_array
 from p2pgrid.protocol.messages import Account, OpenUpload, Publish, Published, SendChunk
 from p2pgrid.protocol.records import normalise_tag
@@ -135,4 +135,5 @@ def _entry_of(message: Publish) -> DatasetEntry:
         frozenset(message.allowed),
         message.announce,
         tensors,
+        frozenset(map(PeerId, message.allowed_domains)),
     )

@@ -8,7 +8,7 @@ from p2pgrid.client.home import Home
 from p2pgrid.client.pointer import TensorPointer
 from p2pgrid.client.table_pointer import TablePointer
 from p2pgrid.errors import SchemaError
-from p2pgrid.ids import ObjectId, short
+from p2pgrid.ids import ObjectId, PeerId, public_key_of, short
 from p2pgrid.protocol.arrays import dtype_named
 from p2pgrid.protocol.operations import ArrayMeta
 from p2pgrid.protocol.records import DatasetRecord, TensorInfo
@@ -138,4 +138,19 @@ def require_names(what: str, names: str | Sequence[str]) -> tuple[str, ...]:
     for name in given:
         if not name:
             raise SchemaError(field=what, problem="expected names, got an empty one")
+    return given
+
+
+def require_peers(what: str, peers: str | Sequence[str]) -> tuple[str, ...]:
+    """A tuple of peer ids from one or several.
+
+    Raises:
+        SchemaError: one of them is no peer id.
+    """
+    given = require_names(what, peers)
+    for peer in given:
+        try:
+            public_key_of(PeerId(peer))
+        except ValueError as error:
+            raise SchemaError(field=what, problem=str(error)) from None
     return given

@@ -8,7 +8,7 @@ from pathlib import Path
 from numpy.typing import ArrayLike
 
 from p2pgrid.client.calls import ask
-from p2pgrid.client.datasets import DatasetPointer, require_names
+from p2pgrid.client.datasets import DatasetPointer, require_names, require_peers
 from p2pgrid.client.delivery import Delivery
 from p2pgrid.client.frames import Frame, arrays_by_name
 from p2pgrid.client.holdings import HeldObjects
@@ -119,6 +119,7 @@ class DomainClient:
         description: str = "",
         tags: Iterable[str] = (),
         allowed_users: str | Sequence[str] = (),
+        allowed_domains: str | Sequence[str] = (),
         announce: bool = False,
         progress: bool | None = None,
         stop: threading.Event | None = None,
@@ -133,6 +134,9 @@ class DomainClient:
             tags: for search; ``#`` and case do not matter.
             allowed_users: names of accounts that may ``get`` the values and what derives from
                 them. Empty: nobody but owners.
+            allowed_domains: peer ids of domains to which the values, and what derives from them,
+                may move, so that actors there can use them; whoever operates such a domain can
+                read them. Empty: none.
             announce: tell the DHT about the tags, so that anybody can find them without a
                 network; a tag that can be guessed can then be found by guessing.
             progress: show a bar for large arrays; default: when standard error is a terminal.
@@ -156,6 +160,7 @@ class DomainClient:
             allowed=require_names("allowed_users", allowed_users),
             announce=announce,
             tensors=tuple(parcel.tensor for parcel in parcels),
+            allowed_domains=require_peers("allowed_domains", allowed_domains),
         )
         self.login()
         publication = Publication(

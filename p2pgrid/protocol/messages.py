@@ -32,6 +32,7 @@ MAX_CAPABILITY_BYTES = 4096
 Id = Annotated[bytes, Meta(min_length=16, max_length=16)]
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
 OptionalName = Annotated[str, Meta(max_length=128)]
+Peer = Annotated[str, Meta(min_length=1, max_length=64)]
 Text = Annotated[str, Meta(max_length=16_384)]
 Tags = Annotated[tuple[Annotated[str, Meta(max_length=100)], ...], Meta(max_length=32)]
 Record = Annotated[bytes, Meta(max_length=MAX_RECORD_BYTES)]
@@ -192,6 +193,8 @@ class Publish(_Message, frozen=True, tag="publish"):
     allowed: Annotated[tuple[Name, ...], Meta(max_length=10_000)]
     announce: bool
     tensors: Annotated[tuple[NewTensor, ...], Meta(min_length=1, max_length=256)]
+    allowed_domains: Annotated[tuple[Peer, ...], Meta(max_length=256)] = ()
+    """Domains to which its values, and what derives from them, may move."""
 
 
 class Published(_Message, frozen=True, tag="published"):
@@ -486,7 +489,7 @@ class MoveObject(_Message, frozen=True, tag="move-object"):
     """
 
     object_id: Id
-    to: Name
+    to: Peer
     addresses: Annotated[tuple[Annotated[str, Meta(max_length=256)], ...], Meta(max_length=16)]
     capability: Annotated[bytes, Meta(max_length=MAX_CAPABILITY_BYTES)]
     out: Id

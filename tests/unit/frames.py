@@ -11,6 +11,7 @@ from p2pgrid.protocol import messages as m
 from p2pgrid.protocol.arrays import ArrayHeader
 from p2pgrid.protocol.codec import Envelope, Kind, decode, encode
 from p2pgrid.protocol.messages import Message, Op, Operate, Slice
+from p2pgrid.protocol.values import ArrayValue
 
 LIMIT = 1 << 30
 MIB = 1 << 20
@@ -104,15 +105,16 @@ GOLDEN: dict[str, Golden] = {
         Kind.REQUEST,
         m.Publish(
             *(OWN, "heart", "mmHg", ("#bp",), ("ann",), True),
-            (m.NewTensor("values", OWN, HEADER),),
+            *((m.NewTensor("values", OWN, HEADER),), ("12D3KooW",)),
         ),
         b"\0\0\x80?\0\0\0@",
-        "d9000000cd00000094000788a474797065a77075626c697368aa646174617365745f6964c4107365"
+        "f3000000e700000094000789a474797065a77075626c697368aa646174617365745f6964c4107365"
         "7373696f6e707265666978000000a46e616d65a56865617274ab6465736372697074696f6ea46d6d"
         "4867a47461677391a3236270a7616c6c6f77656491a3616e6ea8616e6e6f756e6365c3a774656e73"
         "6f72739185a474797065aa6e65772d74656e736f72a46e616d65a676616c756573a96f626a656374"
         "5f6964c41073657373696f6e707265666978000000a668656164657293a7666c6f61743332920102"
-        "00a875706c6f61646564c291080000803f00000040",
+        "00a875706c6f61646564c2af616c6c6f7765645f646f6d61696e7391a8313244334b6f6f57910800"
+        "00803f00000040",
     ),
     "published": (
         Kind.ANSWER,
@@ -253,6 +255,31 @@ GOLDEN: dict[str, Golden] = {
         b"",
         "3b0000003700000094000782a474797065ae636c6f73652d7472616e73666572ab7472616e736665"
         "725f6964c41073657373696f6e70726566697800000090",
+    ),
+    "move-object": (
+        Kind.REQUEST,
+        m.MoveObject(OWN, "12D3KooW", ("/ip4/192.0.2.7",), b"capability", OWN),
+        b"",
+        "920000008e00000094000787a474797065ab6d6f76652d6f626a656374a96f626a6563745f6964c4"
+        "1073657373696f6e707265666978000000a2746fa8313244334b6f6f57a961646472657373657391"
+        "ae2f6970342f3139322e302e322e37aa6361706162696c697479c40a6361706162696c697479a36f"
+        "7574c41073657373696f6e707265666978000000a76163636f756e74a090",
+    ),
+    "deposit": (
+        Kind.REQUEST,
+        m.Deposit(OWN, ArrayValue(HEADER)),
+        b"\0\0\x80?\0\0\0@",
+        "550000004900000094000784a474797065a76465706f736974a36f7574c41073657373696f6e7072"
+        "65666978000000a576616c756592a16193a7666c6f6174333292010200a875706c6f61646564c291"
+        "080000803f00000040",
+    ),
+    "abandon": (
+        Kind.REQUEST,
+        m.Abandon(OWN, m.Failure(602, {"domain": "clinic"})),
+        b"",
+        "600000005c00000094000783a474797065a76162616e646f6ea36f7574c41073657373696f6e7072"
+        "65666978000000a76661696c75726583a474797065a76661696c757265a4636f6465cd025aa66669"
+        "656c647381a6646f6d61696ea6636c696e696390",
     ),
     "done": (
         Kind.ANSWER,

@@ -76,6 +76,7 @@ CAPS: dict[str, tuple[int, Callable[[int], Message]]] = {
     "tags": (32, lambda n: a_publish(tags=("t",) * n)),
     "tag": (100, lambda n: a_publish(tags=(name_of(n),))),
     "allowed accounts": (10_000, lambda n: a_publish(allowed=("n",) * n)),
+    "allowed domains": (256, lambda n: a_publish(allowed_domains=("p",) * n)),
     "tensors": (256, lambda n: a_publish(tensors=(m.NewTensor("t", OWN, HEADER),) * n)),
     "tags of a search": (32, lambda n: m.Search(("t",) * n)),
     "tags of a list": (32, lambda n: m.ListDatasets(("t",) * n)),
