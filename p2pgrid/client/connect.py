@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from p2pgrid.client.calls import begin
 from p2pgrid.client.datasets import DatasetPointer, SearchResults
 from p2pgrid.client.domain import DomainClient
 from p2pgrid.client.network import NetworkClient
@@ -22,6 +21,7 @@ from p2pgrid.errors import (
     SchemaError,
 )
 from p2pgrid.ids import PeerId
+from p2pgrid.net.calls import begin
 from p2pgrid.net.link import Inbound
 from p2pgrid.net.peer import Peer, libp2p_peer
 from p2pgrid.net.streams import peer_id_in

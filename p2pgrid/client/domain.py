@@ -7,7 +7,6 @@ from pathlib import Path
 
 from numpy.typing import ArrayLike
 
-from p2pgrid.client.calls import ask
 from p2pgrid.client.datasets import DatasetPointer, require_names, require_peers
 from p2pgrid.client.delivery import Delivery
 from p2pgrid.client.frames import Frame, arrays_by_name
@@ -28,6 +27,7 @@ from p2pgrid.errors import (
     PeerUnreachableError,
 )
 from p2pgrid.ids import ObjectId, PeerId, short
+from p2pgrid.net.calls import ask
 from p2pgrid.net.link import Link
 from p2pgrid.net.peer import Peer
 from p2pgrid.protocol.arrays import Array, as_array

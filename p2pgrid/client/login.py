@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable
 
 from p2pgrid.client.batch import Names
-from p2pgrid.client.calls import ask, begin
 from p2pgrid.client.session import Later, Session, Soon
 from p2pgrid.client.wallet import Wallet
 from p2pgrid.config import Timing
 from p2pgrid.ids import PeerId
+from p2pgrid.net.calls import ask, begin
 from p2pgrid.net.link import Link
 from p2pgrid.protocol.messages import Login, Session as LoggedIn
 

@@ -14,8 +14,6 @@ import pytest
 from actors.transfer import Holder, Upload
 from actors.transfers import Transfers
 from p2pgrid import DomainClient
-from p2pgrid.client.calls import ask
-from p2pgrid.client.cargo import Outgoing
 from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING, Limits
 from p2pgrid.errors import (
     BusyError,
@@ -31,7 +29,9 @@ from p2pgrid.errors import (
     TransportError,
 )
 from p2pgrid.ids import ObjectId, PeerId
+from p2pgrid.net.bulk_cargo import Outgoing
 from p2pgrid.net.bulk_ends import ArraySource
+from p2pgrid.net.calls import ask
 from p2pgrid.net.link import Link
 from p2pgrid.protocol.arrays import header_of
 from p2pgrid.protocol.bulk import LINK_CHUNK_BYTES, digest_of

@@ -5,7 +5,6 @@ import time
 
 import pytest
 
-from p2pgrid.client.calls import ask
 from p2pgrid.client.wallet import Wallet, WalletKey
 from p2pgrid.errors import (
     AuthenticationError,
@@ -16,6 +15,7 @@ from p2pgrid.errors import (
     TransportError,
 )
 from p2pgrid.ids import PeerId
+from p2pgrid.net.calls import ask
 from p2pgrid.net.link import Inbound, Link
 from p2pgrid.protocol.arrays import ArrayHeader
 from p2pgrid.protocol.messages import (

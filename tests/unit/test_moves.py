@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 from actors.ports import DatasetEntry
 from actors.state import State
 from p2pgrid.errors import MoveNotPermittedError, SchemaError
-from p2pgrid.ids import DatasetId, ObjectId, peer_id_of
+from p2pgrid.ids import DatasetId, ObjectId, PeerId, peer_id_of
 from p2pgrid.policy.access import Sources, may_get
 from p2pgrid.policy.moves import (
     Destinations,
@@ -37,25 +37,27 @@ policies = st.dictionaries(st.sampled_from(DATASETS), st.frozensets(peers))
 
 @given(to=peers, sources=sources, allowed=policies)
 def test_a_move_needs_the_permission_of_every_source(
-    to: str, sources: Sources, allowed: Destinations
+    to: PeerId, sources: Sources, allowed: Destinations
 ) -> None:
     refusing = [source for source in sources if to not in allowed.get(source, frozenset())]
     assert may_move(account(), to, sources, allowed) == (not refusing)
 
 
 @given(to=peers, sources=sources, allowed=policies)
-def test_an_unknown_source_moves_nowhere(to: str, sources: Sources, allowed: Destinations) -> None:
+def test_an_unknown_source_moves_nowhere(
+    to: PeerId, sources: Sources, allowed: Destinations
+) -> None:
     assert not may_move(account(), to, sources | {UNKNOWN}, allowed)
 
 
 @given(to=peers, sources=sources, allowed=policies)
-def test_an_owner_may_move_everything(to: str, sources: Sources, allowed: Destinations) -> None:
+def test_an_owner_may_move_everything(to: PeerId, sources: Sources, allowed: Destinations) -> None:
     assert may_move(account("owner"), to, sources, allowed)
 
 
 @given(to=peers, left=sources, right=sources, allowed=policies)
 def test_one_more_operand_never_opens_a_way(
-    to: str, left: Sources, right: Sources, allowed: Destinations
+    to: PeerId, left: Sources, right: Sources, allowed: Destinations
 ) -> None:
     if may_move(account(), to, left | right, allowed):
         assert may_move(account(), to, left, allowed)
@@ -64,7 +66,7 @@ def test_one_more_operand_never_opens_a_way(
 
 @given(to=peers, other=peers, sources=sources, allowed=policies, source=st.sampled_from(DATASETS))
 def test_a_permission_is_for_one_domain(
-    to: str, other: str, sources: Sources, allowed: Destinations, source: DatasetId
+    to: PeerId, other: PeerId, sources: Sources, allowed: Destinations, source: DatasetId
 ) -> None:
     wider = {**allowed, source: allowed.get(source, frozenset()) | {other}}
     if other != to:
@@ -73,7 +75,7 @@ def test_a_permission_is_for_one_domain(
 
 @given(to=peers, sources=sources, allowed=policies)
 def test_what_is_required_is_what_is_allowed(
-    to: str, sources: Sources, allowed: Destinations
+    to: PeerId, sources: Sources, allowed: Destinations
 ) -> None:
     if may_move(account(), to, sources, allowed):
         require_move(account(), OBJECT, to, sources, allowed, domain="clinic")
@@ -91,7 +93,7 @@ def test_the_permission_to_get_is_none_to_move() -> None:
 
 @given(peer=peers, other=peers, name=st.sampled_from(["ann", *PEERS]), role=st.just("scientist"))
 def test_what_came_from_elsewhere_is_given_to_nobody(
-    peer: str, other: str, name: str, role: Role
+    peer: PeerId, other: PeerId, name: str, role: Role
 ) -> None:
     source = foreign_source(peer)
     everything = {dataset: frozenset({name}) for dataset in DATASETS}
@@ -100,8 +102,8 @@ def test_what_came_from_elsewhere_is_given_to_nobody(
 
 
 @pytest.mark.parametrize("to", [PEERS[0], "", "12D3KooW", "clinic", PEERS[1] + "1"])
-def test_an_object_moves_to_another_domain(to: str) -> None:
-    with pytest.raises(SchemaError, match="^to: "):
+def test_an_object_moves_to_another_domain(to: PeerId) -> None:
+    with pytest.raises(SchemaError, match=r"^to: "):
         require_destination(to, own=PEERS[0])
 
 
