@@ -6,12 +6,15 @@ in, on, and out.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
 
+from actors.capabilities import Capabilities, Granted
 from actors.computing import Computing
 from actors.datasets import Datasets
 from actors.gateway import Answer, Handler, LinkSession
 from actors.giving import Giving
+from actors.granting import Granting
 from actors.meter import Load
 from actors.ports import AuditEvent, StatePort, StorePort
 from actors.publishing import OnPublished, Publishing
@@ -20,6 +23,7 @@ from actors.sessions import Sessions
 from actors.transfers import Transfers
 from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing
 from p2pgrid.policy.access import require_owner
+from p2pgrid.policy.granted import GrantedObjects
 from p2pgrid.policy.leases import Lease, Owner
 from p2pgrid.policy.objects import SessionObjects
 from p2pgrid.protocol.messages import (
@@ -38,6 +42,7 @@ from p2pgrid.protocol.messages import (
     OpenUpload,
     Operate,
     Publish,
+    Revoke,
     SendChunk,
 )
 
@@ -54,21 +59,18 @@ class Domain:
         store: StorePort,
         book: RecordBook,
         transfers: Transfers,
+        capabilities: Capabilities,
         on_published: OnPublished,
         limits: Limits = DEFAULT_LIMITS,
         timing: Timing = DEFAULT_TIMING,
     ) -> None:
         self.name = book.name
         self._state, self._store, self._book = state, store, book
-        self._transfers = transfers
+        self._transfers, self._capabilities, self._limits = transfers, capabilities, limits
         self._accounts: dict[bytes, Account] = {}
+        self._names: dict[str, Account] = {}
         self._datasets = datasets = Datasets(book)
-        self._sessions = Sessions(
-            lambda prefix: SessionObjects(prefix, datasets.labels, limits=limits, domain=self.name),
-            store.drop,
-            lease_s=timing.lease_s,
-            limits=limits,
-        )
+        self._sessions = Sessions(store.drop, lease_s=timing.lease_s, limits=limits)
         computing = Computing(domain=self.name, store=store)
         giving = Giving(
             domain=self.name, state=state, store=store, datasets=datasets, transfers=transfers
@@ -82,6 +84,7 @@ class Domain:
             on_published=on_published,
             limits=limits,
         )
+        granting = Granting(domain=self.name, state=state, capabilities=capabilities)
         self.handlers: Mapping[type[Message], Handler] = MappingProxyType(
             {
                 Enrol: self._enrol,
@@ -96,12 +99,18 @@ class Domain:
                 OpenDownload: giving.open_download,
                 FetchChunk: giving.give_chunk,
                 CloseTransfer: self._close_transfer,
+                Revoke: granting.revoke,
             }
+        )
+        self.by_capability: frozenset[type[Message]] = frozenset(
+            {ListDatasets, Operate, Get, OpenDownload, FetchChunk, CloseTransfer, Revoke}
         )
 
     async def load(self) -> None:
         """Reads the policy; to be called before the first request."""
-        self._accounts = {account.public_key: account for account in await self._state.accounts()}
+        for account in await self._state.accounts():
+            self._know(account)
+        await self._capabilities.load()
         for entry in await self._state.datasets():
             self._datasets.add(entry)
         self._transfers.clean_up(self._datasets.labels)
@@ -110,13 +119,30 @@ class Domain:
         """The account that this key is enrolled for."""
         return self._accounts.get(public_key)
 
+    def account_named(self, name: str) -> Account | None:
+        """The account of this name."""
+        return self._names.get(name)
+
+    def mint(self, account: Account) -> bytes:
+        """A capability for what the account may do."""
+        return self._capabilities.mint(account)
+
+    def admit(self, capability: bytes, key: bytes) -> Granted:
+        """The rights of whoever shows a capability and has proved to hold this key."""
+        return self._capabilities.admit(capability, key)
+
     def claim(self, owner: Owner, holder: LinkSession) -> Lease:
         """The session that the owner comes back to, or a new one."""
-        return self._sessions.claim(owner, holder)
+        return self._sessions.claim(owner, holder, partial(self._open_objects, holder.granted))
 
     def release(self, lease: Lease, holder: LinkSession) -> None:
         """Notes that the link of a session has ended."""
         self._sessions.release(lease, holder)
+
+    async def end(self, lease: Lease) -> None:
+        """Ends a session at once, with its objects and transfers."""
+        self._sessions.end(lease)
+        await self._transfers.end_of(lease.owner.peer)
 
     def held(self) -> Load:
         """What sessions and the store hold at this moment."""
@@ -128,11 +154,27 @@ class Domain:
         """The domain's signed record."""
         return self._book.node_record()
 
+    def _open_objects(self, granted: Granted | None, prefix: bytes) -> SessionObjects:
+        labels, limits = self._datasets.labels, self._limits
+        if granted is None:
+            return SessionObjects(prefix, labels, limits=limits, domain=self.name)
+        return GrantedObjects(
+            prefix,
+            labels,
+            rights=granted.rights,
+            lent_by=self._sessions.lent_by,
+            limits=limits,
+            domain=self.name,
+        )
+
+    def _know(self, account: Account) -> None:
+        self._accounts[account.public_key] = self._names[account.name] = account
+
     async def _enrol(self, session: LinkSession, message: Enrol, _: object) -> Answer:
         owner = require_owner(session.account, action="enrolling users", domain=self.name)
         account = Account(name=message.name, public_key=message.public_key, role=message.role)
         await self._state.enrol(account)
-        self._accounts[account.public_key] = account
+        self._know(account)
         await self._state.audit(AuditEvent(owner.name, "enrol", account.name, "done"))
         return Answer(Done())
 

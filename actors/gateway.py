@@ -10,14 +10,17 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
+from actors.capabilities import Granted
 from actors.logs import current_request
 from actors.loop import end_tasks
 from actors.meter import Load, Meter
 from p2pgrid.errors import (
     AuthenticationError,
+    CapabilityError,
     InternalError,
     P2PGridError,
     PermissionDeniedError,
@@ -36,6 +39,7 @@ from p2pgrid.protocol.messages import (
     Challenge,
     Login,
     Message,
+    Role,
     Session,
     label_of,
 )
@@ -53,6 +57,19 @@ class LinkSession:
         link.label = label_of(self.nonce)
         self.accounts: dict[str, Account] = {}
         self.lease: Lease | None = None
+        self.granted: Granted | None = None
+        """The capability by which somebody logged in, if that is how."""
+
+    @property
+    def keys(self) -> frozenset[bytes]:
+        """The public keys that were proved on the link."""
+        if self.granted is not None:
+            return frozenset({self.granted.rights.audience})
+        return frozenset(account.public_key for account in self.accounts.values())
+
+    def acting(self, account: Account) -> str:
+        """Who uses the account here, for logs and the audit."""
+        return account.name if self.granted is None else self.granted.name
 
     @property
     def objects(self) -> SessionObjects | None:
@@ -82,9 +99,29 @@ class Service(Protocol):
     kind: str
     name: str
     handlers: Mapping[type[Message], Handler]
+    by_capability: frozenset[type[Message]]
+    """What a login by a capability may ask; each handler looks at the rights."""
 
     def account_of(self, public_key: bytes) -> Account | None:
         """The account that this key is enrolled for."""
+
+    def account_named(self, name: str) -> Account | None:
+        """The account of this name, as it is now."""
+
+    def mint(self, account: Account) -> bytes:
+        """A capability for what the account may do.
+
+        Raises:
+            AuthenticationError: nobody logs in on nodes of this kind.
+        """
+
+    def admit(self, capability: bytes, key: bytes) -> Granted:
+        """The rights of whoever shows a capability and has proved to hold this key.
+
+        Raises:
+            CapabilityError: it is not good, or for another key.
+            AuthenticationError: nobody logs in on nodes of this kind.
+        """
 
     def claim(self, owner: Owner, holder: LinkSession) -> Lease:
         """The session that the owner comes back to, or a new one.
@@ -95,6 +132,9 @@ class Service(Protocol):
 
     def release(self, lease: Lease, holder: LinkSession) -> None:
         """Notes that the link of a session has ended."""
+
+    async def end(self, lease: Lease) -> None:
+        """Ends a session at once, with its objects and transfers."""
 
     def held(self) -> Load:
         """What the node holds at this moment."""
@@ -138,17 +178,30 @@ class Gateway:
             session = self._sessions.get(inbound.link)
             if session is None:
                 session = self._sessions[inbound.link] = LinkSession(inbound.link)
-            self._spawn(self._answer(session, inbound))
+            task = self._spawn(self._answer(session, inbound))
+            if session.granted is not None:
+                end = partial(self._break_off, task, session.granted, inbound)
+                done = session.granted.on_end(end)
+                task.add_done_callback(lambda _: done())
 
     def _forget(self, link: Link) -> None:
         session = self._sessions.pop(link, None)
         if session is not None and session.lease is not None:
             self._service.release(session.lease, session)
+        if session is not None and session.granted is not None:
+            session.granted.close()
 
-    def _spawn(self, work: Any) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _break_off(self, task: "asyncio.Task[None]", granted: Granted, inbound: Inbound) -> None:
+        """Ends a request because the capability behind it has ended, and says so."""
+        if granted.over is not None:
+            inbound.answer(self._refusal(granted.over).message)
+        task.cancel()
 
     async def _answer(self, session: LinkSession, inbound: Inbound) -> None:
         if not inbound.link.is_open:  # a session claimed now would never be released
@@ -181,7 +234,22 @@ class Gateway:
         handler = self._handlers.get(type(inbound.message))
         if handler is None:
             raise RemoteProtocolError(f"a {self._service.kind} does not answer this message")
+        if session.granted is not None:
+            self._require_granted(session, session.granted, type(inbound.message))
         return await handler(session, inbound.message, inbound.buffers)
+
+    def _require_granted(self, session: LinkSession, granted: Granted, kind: type[Message]) -> None:
+        """Looks at a capability again; the account's rights are those that it has now."""
+        granted.require_live()
+        if kind not in self._service.by_capability:
+            raise CapabilityError(reason="scope", domain=self._peer_id)
+        session.accounts = {granted.name: self._account_behind(granted)}
+
+    def _account_behind(self, granted: Granted) -> Account:
+        account = self._service.account_named(granted.rights.account)
+        if account is None:
+            raise CapabilityError(reason="account", domain=self._peer_id)
+        return account
 
     @staticmethod
     def _refusal(error: Exception) -> Answer:
@@ -213,6 +281,8 @@ class Gateway:
             nonce=session.nonce,
             now=time.time(),
         )
+        if message.capability:
+            return self._login_by_capability(session, message.capability, public_key)
         account = self._service.account_of(public_key)
         if account is None or account.name in session.accounts:
             raise AuthenticationError(domain=self._peer_id)
@@ -220,10 +290,31 @@ class Gateway:
         if session.lease is None:
             owner = Owner(session.link.peer, account.name)
             session.lease = self._service.claim(owner, session)
+        capability = self._service.mint(account)
+        return self._logged_in(session, session.lease, account.name, account.role, capability)
+
+    def _login_by_capability(
+        self, session: LinkSession, capability: bytes, public_key: bytes
+    ) -> Answer:
+        """Nobody but the holder of this capability uses the link from here on."""
+        if session.accounts:
+            raise RemoteProtocolError("a link is for accounts, or for one capability")
+        granted = self._service.admit(capability, public_key)
+        session.granted = granted
+        session.accounts = {granted.name: self._account_behind(granted)}
+        owner = Owner(session.link.peer, granted.rights.account, granted.via)
+        session.lease = lease = self._service.claim(owner, session)
+        granted.on_end(lambda: self._spawn(self._service.end(lease)))
+        return self._logged_in(session, lease, granted.name, "scientist", b"")
+
+    @staticmethod
+    def _logged_in(
+        session: LinkSession, lease: Lease, name: str, role: Role, capability: bytes
+    ) -> Answer:
         session.link.trust()
-        log.info("login", extra={"account": account.name})
-        objects = session.lease.objects
-        return Answer(Session(account.name, account.role, objects.prefix, objects.last))
+        log.info("login", extra={"account": name})
+        objects = lease.objects
+        return Answer(Session(name, role, objects.prefix, objects.last, capability))
 
 
 def require_account(session: LinkSession, name: str, *, action: str, domain: str) -> Account:

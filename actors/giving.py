@@ -8,7 +8,7 @@ from actors.gateway import Answer, LinkSession, require_account, require_objects
 from actors.ports import AuditEvent, Exported, StatePort, StorePort
 from actors.transfer import Holder
 from actors.transfers import Transfers
-from p2pgrid.errors import GetNotPermittedError, ObjectGoneError
+from p2pgrid.errors import CapabilityError, GetNotPermittedError, ObjectGoneError
 from p2pgrid.ids import ObjectId, short
 from p2pgrid.policy.access import Label, require_get
 from p2pgrid.protocol.arrays import Array, header_of, raw_bytes
@@ -37,7 +37,9 @@ class Giving:
         """Gives the values of an object."""
         account = require_account(session, message.account, action="get", domain=self._domain)
         object_id = ObjectId(message.object_id)
-        await self._require_get(account, object_id, require_objects(session).find(object_id))
+        await self._require_get(
+            session, account, object_id, require_objects(session).find(object_id)
+        )
         array = await self._given(session, account, object_id, self._store.get)
         return Answer(Value(header_of(array, buffer=0)), (raw_bytes(array),))
 
@@ -45,10 +47,10 @@ class Giving:
         """Opens what ``get`` would give; a resumption is granted anew, by the first label."""
         account = require_account(session, message.account, action="get", domain=self._domain)
         object_id = ObjectId(message.object_id)
-        holder = Holder(account.name, session.link.peer)
+        holder = Holder(session.acting(account), session.link.peer)
         known = self._transfers.download_label(message.transfer_id, holder)
         label = known or require_objects(session).find(object_id)
-        await self._require_get(account, object_id, label)
+        await self._require_get(session, account, object_id, label)
         opened = await self._transfers.open_download(
             message.transfer_id,
             message.offset,
@@ -64,12 +66,15 @@ class Giving:
         chunk, data = await self._transfers.give_chunk(message, session.link.peer)
         return Answer(chunk, (data,))
 
-    async def _require_get(self, account: Account, object_id: ObjectId, label: Label) -> None:
+    async def _require_get(
+        self, session: LinkSession, account: Account, object_id: ObjectId, label: Label
+    ) -> None:
         allowed = self._datasets.allowed
         try:
+            require_objects(session).require(object_id, "get")
             require_get(account, object_id, label.sources, allowed, domain=self._domain)
-        except GetNotPermittedError:
-            await self._audit(account, object_id, "refused")
+        except (CapabilityError, GetNotPermittedError):
+            await self._audit(session.acting(account), object_id, "refused")
             raise
 
     async def _given(
@@ -85,8 +90,8 @@ class Giving:
         except KeyError:
             require_objects(session).find(object_id)  # it failed meanwhile: raises why
             raise ObjectGoneError(object_id=short(object_id), domain=self._domain) from None
-        await self._audit(account, object_id, "given")
+        await self._audit(session.acting(account), object_id, "given")
         return given
 
-    async def _audit(self, account: Account, object_id: ObjectId, outcome: str) -> None:
-        await self._state.audit(AuditEvent(account.name, "get", short(object_id), outcome))
+    async def _audit(self, who: str, object_id: ObjectId, outcome: str) -> None:
+        await self._state.audit(AuditEvent(who, "get", short(object_id), outcome))

@@ -11,7 +11,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-from actors.ports import AuditEvent, DatasetEntry, Executed, Exported
+from actors.ports import AuditEvent, DatasetEntry, Executed, Exported, Revocation
 from actors.registry import Registry
 from actors.state import State
 from actors.store import Store
@@ -65,6 +65,14 @@ class LocalState(_Port):
     async def add_dataset(self, entry: DatasetEntry) -> None:
         """See ``StatePort``."""
         await self._call(self.state.add_dataset, entry)
+
+    async def revocations(self) -> tuple[Revocation, ...]:
+        """See ``StatePort``."""
+        return await self._call(self.state.revocations)
+
+    async def revoke(self, revocation: Revocation, *, now: int) -> None:
+        """See ``StatePort``."""
+        await self._call(self.state.revoke, revocation, now=now)
 
     async def audit(self, event: AuditEvent) -> None:
         """See ``StatePort``."""

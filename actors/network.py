@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from actors.capabilities import Granted
 from actors.gateway import Answer, Handler, LinkSession
 from actors.meter import Load
 from actors.ports import RegistryPort
 from actors.record_book import RecordBook, fitting
 from p2pgrid.errors import AuthenticationError, PermissionDeniedError
 from p2pgrid.policy.leases import Lease, Owner
-from p2pgrid.protocol.messages import Done, Join, Message, Search
+from p2pgrid.protocol.messages import Account, Done, Join, Message, Search
 
 
 class Network:
@@ -23,10 +24,25 @@ class Network:
         self.handlers: Mapping[type[Message], Handler] = MappingProxyType(
             {Join: self._join, Search: self._search}
         )
+        self.by_capability: frozenset[type[Message]] = frozenset()
 
     def account_of(self, public_key: bytes) -> None:
         """A network has no accounts."""
         del public_key
+
+    def account_named(self, name: str) -> None:
+        """A network has no accounts."""
+        del name
+
+    def mint(self, account: Account) -> bytes:
+        """Nobody logs in."""
+        del account
+        raise AuthenticationError(domain=self.name)
+
+    def admit(self, capability: bytes, key: bytes) -> Granted:
+        """Nobody logs in."""
+        del capability, key
+        raise AuthenticationError(domain=self.name)
 
     def claim(self, owner: Owner, holder: LinkSession) -> Lease:
         """Nobody logs in, so nobody has a session."""
@@ -34,6 +50,9 @@ class Network:
         raise AuthenticationError(domain=self.name)
 
     def release(self, lease: Lease, holder: LinkSession) -> None:
+        """There are no sessions."""
+
+    async def end(self, lease: Lease) -> None:
         """There are no sessions."""
 
     def held(self) -> Load:

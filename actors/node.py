@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from actors.announcer import Announcer
+from actors.capabilities import Capabilities
 from actors.domain import Domain
 from actors.gateway import Gateway, Service
 from actors.layout import NodeSettings
@@ -99,6 +100,7 @@ class Node:
             self._transfers = Transfers(
                 objects, server=self._bulk, name=settings.name, limits=limits, timing=timing
             )
+        self._capabilities = Capabilities(seed, domain=self._book.peer_id, state=state)
         self._service = self._make_service(store, registry, limits, timing)
         self._gateway = Gateway(self._service, peer_id=self._book.peer_id, loop=self._loop.loop)
         collector = NodeCollector(
@@ -185,6 +187,7 @@ class Node:
             store=store,
             book=self._book,
             transfers=self._transfers,
+            capabilities=self._capabilities,
             on_published=self._announcer.promptly,
             limits=limits,
             timing=timing,

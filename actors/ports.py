@@ -42,8 +42,17 @@ class AuditEvent(NamedTuple):
     outcome: str
 
 
+class Revocation(NamedTuple):
+    """A link of capabilities that draw on an account was taken back."""
+
+    link: bytes
+    account: str
+    expires: int
+    """Unix seconds: by then no capability has this link any more."""
+
+
 class StatePort(Protocol):
-    """Accounts, catalog and audit of a domain; what was acknowledged survives a crash."""
+    """Accounts, catalog, revocations and audit of a domain; what was acknowledged survives a crash."""
 
     async def accounts(self) -> tuple[Account, ...]:
         """All accounts."""
@@ -63,6 +72,16 @@ class StatePort(Protocol):
 
         Raises:
             DuplicateError: another dataset has this id or this name.
+        """
+
+    async def revocations(self) -> tuple[Revocation, ...]:
+        """All links that were taken back."""
+
+    async def revoke(self, revocation: Revocation, *, now: int) -> None:
+        """Takes a link back; the same again changes nothing.
+
+        Raises:
+            QuotaExceededError: too many links of this account were taken back.
         """
 
     async def audit(self, event: AuditEvent) -> None:

@@ -19,7 +19,7 @@ from actors.layout import NodeDirectory
 from actors.logs import Level, log_to_stderr
 from actors.node import Node
 from actors.pack import Pack
-from actors.ports import AuditEvent, DatasetEntry
+from actors.ports import AuditEvent, DatasetEntry, Revocation
 from actors.registry import Registry
 from actors.state import State
 from actors.store import Store
@@ -65,6 +65,14 @@ class StateHandle(_Port):
     async def add_dataset(self, entry: DatasetEntry) -> None:
         """See ``StatePort``."""
         await self._call("add_dataset", entry)
+
+    async def revocations(self) -> tuple[Revocation, ...]:
+        """See ``StatePort``."""
+        return await self._call("revocations")  # type: ignore[no-any-return]
+
+    async def revoke(self, revocation: Revocation, *, now: int) -> None:
+        """See ``StatePort``."""
+        await self._call("revoke", revocation, now=now)
 
     async def audit(self, event: AuditEvent) -> None:
         """See ``StatePort``."""

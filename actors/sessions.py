@@ -23,33 +23,45 @@ log = logging.getLogger(__name__)
 class Sessions:
     """Who holds which objects; all methods run on the gateway's loop.
 
-    ``open_objects`` makes the labels of a new session, ``drop`` frees the values of an old one.
+    ``drop`` frees the values of a session that has ended.
     """
 
     def __init__(
-        self,
-        open_objects: Callable[[bytes], SessionObjects],
-        drop: Callable[[bytes], Awaitable[None]],
-        *,
-        lease_s: float,
-        limits: Limits,
+        self, drop: Callable[[bytes], Awaitable[None]], *, lease_s: float, limits: Limits
     ) -> None:
-        self._open_objects, self._drop = open_objects, drop
+        self._drop = drop
         self._leases = Leases(lease_s=lease_s, limits=limits)
+        self._by_prefix: dict[bytes, Lease] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._drops: set[asyncio.Task[None]] = set()
 
     def __iter__(self) -> Iterator[Lease]:
         return iter(self._leases)
 
-    def claim(self, owner: Owner, holder: object) -> Lease:
-        """The session of an owner, from now on held by ``holder``."""
-        return self._leases.claim(
+    def claim(
+        self, owner: Owner, holder: object, open_objects: Callable[[bytes], SessionObjects]
+    ) -> Lease:
+        """The session of an owner, held by ``holder`` now; ``open_objects`` makes a new one's."""
+        lease = self._leases.claim(
             owner,
             holder,
-            lambda: self._open_objects(secrets.token_bytes(PREFIX_BYTES)),
+            lambda: open_objects(secrets.token_bytes(PREFIX_BYTES)),
             now=asyncio.get_running_loop().time(),
         )
+        self._by_prefix[lease.objects.prefix] = lease
+        return lease
+
+    def lent_by(self, account: str, prefix: bytes) -> SessionObjects | None:
+        """The objects of the session of a prefix, when the account's own key opened it."""
+        lease = self._by_prefix.get(prefix)
+        if lease is None or lease.owner.account != account or lease.owner.via:
+            return None
+        return lease.objects
+
+    def end(self, lease: Lease) -> None:
+        """Ends a session at once; its values are dropped after what is under way."""
+        self._leases.end(lease)
+        self._collect((lease,))
 
     def release(self, lease: Lease, holder: object) -> None:
         """Notes the end of a link; a session that no link holds waits for its lease."""
@@ -80,6 +92,7 @@ class Sessions:
     def _collect(self, ended: Iterable[Lease]) -> None:
         loop = asyncio.get_running_loop()
         for lease in ended:
+            self._by_prefix.pop(lease.objects.prefix, None)
             task = loop.create_task(self._drop_values(lease.objects.prefix))
             self._drops.add(task)
             task.add_done_callback(self._drops.discard)
@@ -98,7 +111,7 @@ class Sessions:
 def _row(lease: Lease, name_of: Callable[[DatasetId], str], *, now: float) -> Holding:
     names = sorted(map(name_of, lease.objects.sources))
     return Holding(
-        account=lease.owner.account,
+        account=lease.owner.name,
         peer=lease.owner.peer,
         objects=len(lease.objects),
         held_bytes=lease.objects.held_bytes,

@@ -5,17 +5,19 @@ Every method is idempotent: repeating a call whose answer was lost changes nothi
 
 from pathlib import Path
 
-from actors import accounts, catalog
+from actors import accounts, catalog, revocations
 from actors.accounts import Accounts
 from actors.catalog import Catalog
 from actors.journal import Journal
-from actors.ports import AuditEvent, DatasetEntry
+from actors.ports import AuditEvent, DatasetEntry, Revocation
+from actors.revocations import Revocations
 from p2pgrid.protocol.messages import Account
 
 OWNER = "owner"
 SCHEMA = (
     accounts.SCHEMA
     + catalog.SCHEMA
+    + revocations.SCHEMA
     + """
 CREATE TABLE IF NOT EXISTS audit (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -33,12 +35,13 @@ STRICT;
 
 
 class State:
-    """Accounts, catalog, audit log and record sequence of one node."""
+    """Accounts, catalog, revocations, audit log and record sequence of one node."""
 
     def __init__(self, path: Path) -> None:
         self._journal = Journal(path, SCHEMA)
         self._accounts = Accounts(self._journal)
         self._catalog = Catalog(self._journal)
+        self._revocations = Revocations(self._journal)
 
     def accounts(self) -> tuple[Account, ...]:
         """All accounts."""
@@ -60,6 +63,14 @@ class State:
     def add_dataset(self, entry: DatasetEntry) -> None:
         """Lists a dataset; see ``Catalog.add``."""
         self._catalog.add(entry)
+
+    def revocations(self) -> tuple[Revocation, ...]:
+        """All links that were taken back."""
+        return self._revocations.all()
+
+    def revoke(self, revocation: Revocation, *, now: int) -> None:
+        """Takes a link back; see ``Revocations.add``."""
+        self._revocations.add(revocation, now=now)
 
     def audit(self, event: AuditEvent) -> None:
         """Appends to the audit log."""

@@ -169,6 +169,12 @@ class Transfers:
             if transfer.holder.peer not in active:
                 await self._close(transfer_id)
 
+    async def end_of(self, peer: PeerId) -> None:
+        """Ends the transfers of a peer that has lost its rights."""
+        for transfer_id, transfer in tuple(self._open.items()):
+            if transfer.holder.peer == peer:
+                await self._close(transfer_id)
+
     async def close_all(self) -> None:
         """Ends all transfers, at the end of the node."""
         for transfer_id in tuple(self._open):

@@ -408,6 +408,7 @@ CAPABILITY_REASONS = {
     "expired": "its time is over; ask for a new one",
     "revoked": "it was taken back; ask whoever gave it to you",
     "audience": "it was given to another key; ask for one that names your key",
+    "account": "the account that it draws on has no rights any more; ask the domain's owner",
     "scope": "it does not name this object, operation or destination; ask for one that does",
 }
 """Why a capability is refused, and what its holder can do."""

@@ -6,7 +6,8 @@ Rule 2: a session lives as long as a link holds it, and for ``lease_s`` after th
 Rule 3: an owner who comes back in that time gets the same session; so does one whose old link
 still seems open: the newest link holds it, and the end of an older one changes nothing.
 Rule 4: what waits is bounded: sessions of one peer, of one account and of all, and what those of
-one account hold together. What has waited longest ends first.
+one account hold together. What has waited longest ends first. Sessions by capabilities that draw on
+an account count together, apart from those of its own key.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -23,6 +24,26 @@ class Owner(NamedTuple):
 
     peer: PeerId
     account: str
+    via: str = ""
+    """Of a login by a capability: its key and its last link; see ``name_of``."""
+
+    @property
+    def name(self) -> str:
+        """What people read."""
+        return name_of(self.account, self.via)
+
+    def shares_bound(self, other: "Owner") -> bool:
+        """Both draw on the same account: by its own key, or by capabilities."""
+        return self.account == other.account and bool(self.via) == bool(other.via)
+
+
+MAX_NAME = 80
+"""So that a name with the capability behind it fits into every message."""
+
+
+def name_of(account: str, via: str) -> str:
+    """Whose rights, and through which capability."""
+    return f"{account[:MAX_NAME]} via {via}" if via else account
 
 
 class Lease:
@@ -73,6 +94,13 @@ class Leases:
         self._waiting[lease.owner] = self._held.pop(lease.owner)
         return self._end_surplus(lease.owner)
 
+    def end(self, lease: Lease) -> None:
+        """Ends a session at once, whoever holds it."""
+        lease.holder = None
+        for leases in (self._held, self._waiting):
+            if leases.get(lease.owner) is lease:
+                del leases[lease.owner]
+
     def expire(self, *, now: float) -> tuple[Lease, ...]:
         """Ends and returns the sessions whose owners did not come back."""
         return self._end([lease for lease in self._waiting.values() if lease.until <= now])
@@ -86,7 +114,7 @@ class Leases:
         limits = self._limits
         waiting = list(self._waiting.values())
         of_peer = [lease for lease in waiting if lease.owner.peer == owner.peer]
-        of_account = [lease for lease in waiting if lease.owner.account == owner.account]
+        of_account = [lease for lease in waiting if lease.owner.shares_bound(owner)]
         surplus = {
             lease.owner: lease
             for lease in (

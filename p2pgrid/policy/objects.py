@@ -96,6 +96,13 @@ class SessionObjects:
             self._bytes -= label.meta.nbytes
         self._failed.pop(object_id, None)
 
+    def require(self, object_id: bytes, operation: str) -> None:
+        """Refuses what the login does not give; an account's own login gives all that policy does.
+
+        Raises:
+            CapabilityError: the session was opened by a capability that does not give it.
+        """
+
     def find(self, object_id: bytes) -> Label:
         """The label of an object of this session or of a dataset.
 
@@ -139,6 +146,10 @@ class SessionObjects:
             limit = self._limits.session_bytes
             raise QuotaExceededError(what="bytes", needed=needed, limit=limit)
         self._bytes = needed
+
+    def failure_of(self, object_id: bytes) -> Failure | None:
+        """Why an object of this session was not made; None when it was."""
+        return self._failed.get(object_id)
 
     def first_failure(self, op: Op) -> Failure | None:
         """The failure of the first operand that failed; None when none did."""

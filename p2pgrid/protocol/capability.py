@@ -21,6 +21,7 @@ from p2pgrid.errors import CapabilityError
 from p2pgrid.ids import PeerId, public_key_of
 from p2pgrid.protocol.grants import Grant, Scope
 from p2pgrid.protocol.malformed import MALFORMED
+from p2pgrid.protocol.messages import MAX_CAPABILITY_BYTES
 from p2pgrid.protocol.secret import Secret
 from p2pgrid.protocol.statements import SIGNATURE_BYTES, Peer
 
@@ -28,7 +29,6 @@ CAPABILITY_TAG = b"p2pgrid/capability/1\0"
 """Begins what every link signs, so that no other signature of a key can be taken for one."""
 TEXT_PREFIX = "p2pgrid-capability:"
 MAX_LINKS = 8
-MAX_CAPABILITY_BYTES = 4096
 LINK_ID_BYTES = 16
 NOBODY = "an unknown domain"
 

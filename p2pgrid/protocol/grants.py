@@ -56,9 +56,15 @@ class Scope(NamedTuple):
 
     def allows(self, object_id: bytes, operation: str) -> bool:
         """True when the operation on this object is within the scope."""
-        if self.operations is not None and operation not in self.operations:
-            return False
-        return self._names(object_id)
+        return self.allows_operation(operation) and self.names(object_id)
+
+    def allows_operation(self, operation: str) -> bool:
+        """True when the operation is within the scope, on some objects."""
+        return self.operations is None or operation in self.operations
+
+    def names(self, name: bytes) -> bool:
+        """True when an object, or all objects of a session, are within the scope."""
+        return self.objects is None or name in self.objects or name[:PREFIX_BYTES] in self.objects
 
     def allows_to(self, destination: bytes) -> bool:
         """True when objects may move to the domain of this key."""
@@ -71,16 +77,12 @@ class Scope(NamedTuple):
         to = self.to if grant.to is None else frozenset(grant.to)
         if (
             grant.expires > self.expires
-            or not all(map(self._names, objects or ()))
+            or not all(map(self.names, objects or ()))
             or not _is_within(operations, self.operations)
             or not _is_within(to, self.to)
         ):
             return None
         return self._replace(objects=objects, operations=operations, to=to, expires=grant.expires)
-
-    def _names(self, name: bytes) -> bool:
-        """Whether an object, or all objects of a session, are within the scope."""
-        return self.objects is None or name in self.objects or name[:PREFIX_BYTES] in self.objects
 
 
 def _is_within(part: frozenset[Item] | None, whole: frozenset[Item] | None) -> bool:

@@ -39,6 +39,8 @@ Record = Annotated[bytes, Meta(max_length=MAX_RECORD_BYTES)]
 Records = Annotated[tuple[Record, ...], Meta(max_length=MAX_RECORDS)]
 PublicKey = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Role = Literal["scientist", "owner"]
+Capability = Annotated[bytes, Meta(max_length=MAX_CAPABILITY_BYTES)]
+"""An encoded ``protocol.capability.Capability``; empty: none."""
 ByteCount = Annotated[int, Meta(ge=0, lt=1 << 62)]
 Digest = Annotated[bytes, Meta(min_length=DIGEST_BYTES, max_length=DIGEST_BYTES)]
 
@@ -99,22 +101,38 @@ def label_of(nonce: bytes) -> str:
 
 
 class Login(_Message, frozen=True, tag="login"):
-    """A signed login statement over the nonce of this link."""
+    """A signed login statement over the nonce of this link.
+
+    With a capability, the key is its audience, and the login is by what the capability gives.
+    """
 
     statement: Annotated[bytes, Meta(max_length=1024)]
     signature: Annotated[bytes, Meta(min_length=64, max_length=64)]
+    capability: Capability = b""
 
 
 class Session(_Message, frozen=True, tag="session"):
     """The login holds; objects are named ``prefix`` + 8 bytes of the client, above ``last``.
 
-    A client whose link broke gets the session that it had, as long as its lease runs.
+    A client whose link broke gets the session that it had, as long as its lease runs. The
+    capability is for the key that logged in, to be narrowed and given on.
     """
 
     account: Name
     role: Role
     prefix: Annotated[bytes, Meta(min_length=8, max_length=8)]
     last: Annotated[bytes, Meta(min_length=8, max_length=8)] = bytes(8)
+    capability: Capability = b""
+
+
+class Revoke(_Message, frozen=True, tag="revoke"):
+    """Takes a link of capabilities back, and with it all that hang on it.
+
+    Owners may take back any; who signed a link shows a capability that has it.
+    """
+
+    link: Id
+    capability: Capability = b""
 
 
 class Enrol(_Message, frozen=True, tag="enrol"):
@@ -491,7 +509,7 @@ class MoveObject(_Message, frozen=True, tag="move-object"):
     object_id: Id
     to: Peer
     addresses: Annotated[tuple[Annotated[str, Meta(max_length=256)], ...], Meta(max_length=16)]
-    capability: Annotated[bytes, Meta(max_length=MAX_CAPABILITY_BYTES)]
+    capability: Capability
     out: Id
     account: OptionalName = ""
 
@@ -523,6 +541,7 @@ Message = (
     | Challenge
     | Login
     | Session
+    | Revoke
     | Enrol
     | Account
     | ListAccounts

@@ -1,4 +1,4 @@
-"""Under seeded faults every request ends in time, and is handled once."""
+"""Under seeded faults every request ends in time, and is handled once; by the virtual clock."""
 
 import random
 from collections import Counter

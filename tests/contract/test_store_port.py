@@ -286,7 +286,7 @@ def test_a_call_that_was_given_up_disturbs_no_other(socket_path: Path) -> None:
         async with channel(socket_path) as port:
             await port.put([(DATASET, np.zeros(()))])
             given_up = asyncio.ensure_future(port.get(DATASET))
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # one turn, in which the call goes out
             assert port._waiting
             given_up.cancel()
             async with asyncio.timeout(10):

@@ -163,7 +163,7 @@ def test_bytes_are_heard_in_memory_at_the_speed_of_the_wire() -> None:
         async with streams(memory) as (near, far), trio.open_nursery() as nursery:
             began = trio.current_time()
             nursery.start_soon(near.send, raw(bytes(10 * MIB)))
-            await trio.sleep(5.25)
+            await trio.sleep(5.25)  # of the virtual clock
             assert far.heard_at == began + 5
             assert len(await far.receive(limit=64 * MIB)) == 10 * MIB
             assert 10 <= trio.current_time() - began < 11

@@ -3,8 +3,9 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
+import psutil
 import trio
 from nacl.signing import SigningKey
 from trio.abc import Clock
@@ -43,7 +44,7 @@ class World(Protocol):
 
 @dataclass
 class Memory:
-    """Time stands still while something can run, and jumps when nothing can."""
+    """Its clock is virtual: it stands still while something can run, and jumps when nothing can."""
 
     hub: MemoryHub = field(default_factory=MemoryHub)
 
@@ -70,6 +71,11 @@ class Libp2pOnly(Libp2p):
     """Nobody makes an offer: streams stay on libp2p."""
 
     tls_port: int | None = None
+
+
+def open_sockets() -> set[Any]:
+    """The sockets of this process."""
+    return set(psutil.Process().net_connections())
 
 
 def run(world: World, work: Callable[[], Awaitable[None]]) -> None:

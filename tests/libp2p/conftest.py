@@ -19,6 +19,7 @@ from p2pgrid.client.ports import free_ports
 from p2pgrid.client.wallet import Wallet
 from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing
 from p2pgrid.protocol.messages import Account
+from tests.contract.worlds import open_sockets
 from tests.libp2p.dht_nodes import Process, encoded, process, record_of
 from tests.libp2p.node_process import build
 
@@ -110,3 +111,10 @@ def others() -> Iterator[list[Process]]:
         ) as third,
     ):
         yield [first, second, third]
+
+
+@pytest.fixture
+def no_socket_left() -> Iterator[None]:
+    before = open_sockets()
+    yield
+    assert open_sockets() == before

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import psutil
 import pytest
@@ -40,8 +40,9 @@ from p2pgrid.net.transport import FrameStream
 from p2pgrid.protocol import codec
 from p2pgrid.protocol.codec import Kind
 from p2pgrid.protocol.messages import Search
+from tests.contract.worlds import open_sockets
 
-pytestmark = pytest.mark.libp2p
+pytestmark = [pytest.mark.libp2p, pytest.mark.usefixtures("no_socket_left")]
 
 ANY_PORT = "/ip4/127.0.0.1/tcp/0"
 ROOT = Path(__file__).parents[2]
@@ -331,17 +332,6 @@ def until(is_so: Callable[[], bool]) -> None:
     while not is_so():
         assert time.monotonic() < deadline
         os.sched_yield()
-
-
-@pytest.fixture(autouse=True)
-def no_socket_left() -> Iterator[None]:
-    before = open_sockets()
-    yield
-    assert open_sockets() == before
-
-
-def open_sockets() -> set[Any]:
-    return set(psutil.Process().net_connections())
 
 
 def test_a_plain_libp2p_peer_gets_nothing() -> None:

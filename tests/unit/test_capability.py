@@ -11,7 +11,6 @@ from nacl.signing import SigningKey
 from p2pgrid.errors import CapabilityError
 from p2pgrid.ids import peer_id_of
 from p2pgrid.protocol.capability import (
-    MAX_CAPABILITY_BYTES,
     MAX_LINKS,
     Capability,
     as_text,
@@ -22,6 +21,7 @@ from p2pgrid.protocol.capability import (
     mint,
 )
 from p2pgrid.protocol.grants import MAX_NAMED, Grant
+from p2pgrid.protocol.messages import MAX_CAPABILITY_BYTES
 from p2pgrid.protocol.rights import Rights, verify
 
 NOW = 1_800_000_000
