@@ -56,7 +56,8 @@ P2PGridError
 │   ├── ActorUnavailableError        612  the actor restarts: what was under way may have been done
 │   ├── TaskCancelledError           613  the call was cancelled
 │   ├── GetTimeoutError (TimeoutError) 614  the result did not come in the caller's time
-│   └── ActorUnschedulableError      615  the node has not the resources that were asked for
+│   ├── ActorUnschedulableError      615  the node has not the resources that were asked for
+│   └── MoveFailedError              616  an object did not get to another domain; ``reason`` says why
 └── InternalError                    900  our mistake; ``reference`` finds it in the owner's log
 
 Codes go over the wire, texts do not: ``p2pgrid.protocol.faults`` holds the one table of what a
@@ -631,6 +632,27 @@ class ActorUnschedulableError(ComputeError):
             f"the actor asks for {asked:g} {resource}, the domain has {available:g}; ask for less"
         )
         self.resource, self.asked, self.available = resource, asked, available
+
+
+MOVE_FAILURES = {
+    "unreachable": "nobody at its addresses proved to be that domain; see whether it runs",
+    "interrupted": "the way between the two domains broke; call again",
+    "unanswered": "the domain that has the object did not say; call again when it runs",
+}
+"""Why an object did not get to another domain, and what to do."""
+
+
+class MoveFailedError(ComputeError):
+    """An object did not get to another domain; ``reason`` is a key of ``MOVE_FAILURES``."""
+
+    code = 616
+
+    def __init__(self, *, object_id: str, domain: str, to: str, reason: str) -> None:
+        advice = MOVE_FAILURES.get(reason, "call again")
+        super().__init__(
+            f"object {object_id} did not get from {domain} to {to} ({reason}): {advice}"
+        )
+        self.object_id, self.domain, self.to, self.reason = object_id, domain, to, reason
 
 
 class InternalError(P2PGridError):

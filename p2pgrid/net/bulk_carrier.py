@@ -65,8 +65,15 @@ class Patience:
 class Carrier:
     """Carries arrays to and from one peer; see the head of the module."""
 
-    def __init__(self, own_id: Callable[[], PeerId], peer: PeerId, *, timing: Timing) -> None:
-        self.counters = Counters()
+    def __init__(
+        self,
+        own_id: Callable[[], PeerId],
+        peer: PeerId,
+        *,
+        timing: Timing,
+        counters: Counters | None = None,
+    ) -> None:
+        self.counters = counters or Counters()
         """Bytes by the bulk port."""
         self._own_id, self._peer, self._timing = own_id, peer, timing
         self._unreachable: Link | None = None

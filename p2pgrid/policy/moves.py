@@ -13,13 +13,16 @@ that nobody but that domain's owner may take home what derives from it.
 import hashlib
 from collections.abc import Mapping
 
-from p2pgrid.errors import MoveNotPermittedError, SchemaError
+from p2pgrid.errors import CapabilityError, MoveNotPermittedError, SchemaError
 from p2pgrid.ids import ID_BYTES, DatasetId, ObjectId, PeerId, public_key_of, short
 from p2pgrid.policy.access import Sources
 from p2pgrid.protocol.messages import Account
+from p2pgrid.protocol.rights import Rights
 
 Destinations = Mapping[DatasetId, frozenset[PeerId]]
 
+DEPOSIT = "deposit"
+"""The operation of a capability that lets another domain give us a value."""
 FOREIGN_TAG = b"p2pgrid/foreign/1"
 
 
@@ -61,6 +64,17 @@ def require_destination(to: str, *, own: PeerId) -> PeerId:
     if to == own:
         raise SchemaError(field="to", problem="the object is on this domain already")
     return PeerId(to)
+
+
+def require_deposit(rights: Rights, out: ObjectId) -> None:
+    """Checks that a capability is for one deposit, under this name, and for nothing else.
+
+    Raises:
+        CapabilityError: "scope".
+    """
+    scope = rights.scope
+    if scope.objects != {out} or scope.operations != {DEPOSIT}:
+        raise CapabilityError(reason="scope", domain=rights.domain)
 
 
 def foreign_source(peer: PeerId) -> DatasetId:

@@ -33,6 +33,7 @@ PUBLIC_FIELDS: dict[type[P2PGridError], tuple[str, ...]] = {
     errors.ActorDiedError: ("actor", "reason"),
     errors.ActorUnavailableError: ("actor",),
     errors.TaskCancelledError: ("call",),
+    errors.MoveFailedError: ("object_id", "domain", "to", "reason"),
     errors.ActorUnschedulableError: ("resource", "asked", "available"),
 }
 """Errors that a remote person may learn of, with the fields that are told: public metadata only."""

@@ -305,11 +305,16 @@ class Value(_Message, frozen=True, tag="value"):
 
 
 class OpenUpload(_Message, frozen=True, tag="open-upload"):
-    """An owner begins, or resumes, to send an array for a dataset to come."""
+    """An owner begins, or resumes, to send an array for a dataset to come.
+
+    Another domain does the same for a ``Deposit``: all its buffers as one array of uint8.
+    """
 
     object_id: Id
     dtype: DtypeName
     shape: Shape
+    capability: Capability = b""
+    """As in ``Deposit``; empty for owners."""
 
 
 class OpenDownload(_Message, frozen=True, tag="open-download"):
@@ -503,7 +508,8 @@ class ActorFound(_Message, frozen=True, tag="actor-found"):
 class MoveObject(_Message, frozen=True, tag="move-object"):
     """Asks a domain to push an object to another one, which knows it as ``out`` from then on.
 
-    ``capability`` lets this domain's node, and nobody else, deposit it there.
+    ``capability`` is one of that domain; it lets this domain's node, and nobody else, deposit
+    the object there.
     """
 
     object_id: Id
@@ -517,11 +523,13 @@ class MoveObject(_Message, frozen=True, tag="move-object"):
 class Deposit(_Message, frozen=True, tag="deposit"):
     """A domain gives another one a value under a name that a session there waits for.
 
-    A large array was ``uploaded`` before under the same id; the value then is its header.
+    The audience of the capability is the key of the domain that sends this, which the transport
+    has proved. Buffers that are large were ``uploaded`` before, in one, under the same id.
     """
 
     out: Id
     value: CallValue
+    capability: Capability
     uploaded: bool = False
 
 

@@ -267,7 +267,7 @@ GOLDEN: dict[str, Golden] = {
     ),
     "deposit": (
         Kind.REQUEST,
-        m.Deposit(OWN, ArrayValue(HEADER)),
+        m.Deposit(OWN, ArrayValue(HEADER), b"capability"),
         b"\0\0\x80?\0\0\0@",
         "550000004900000094000784a474797065a76465706f736974a36f7574c41073657373696f6e7072"
         "65666978000000a576616c756592a16193a7666c6f6174333292010200a875706c6f61646564c291"
