@@ -52,7 +52,7 @@ class Revocation(NamedTuple):
 
 
 class StatePort(Protocol):
-    """Accounts, catalog, revocations and audit of a domain; what was acknowledged survives a crash."""
+    """Accounts, catalog, revocations, audit of a domain; what was acknowledged survives a crash."""
 
     async def accounts(self) -> tuple[Account, ...]:
         """All accounts."""

@@ -68,6 +68,12 @@ CAPS: dict[str, tuple[int, Callable[[int], Message]]] = {
     "signature": (64, lambda n: m.Login(b"", bytes(n))),
     "account": (128, lambda n: m.Session(name_of(n), "owner", bytes(8))),
     "prefix": (8, lambda n: m.Session("n", "owner", bytes(n))),
+    "capability of a login": (4096, lambda n: m.Login(b"", bytes(64), bytes(n))),
+    "capability of a session": (
+        4096,
+        lambda n: m.Session("n", "owner", OWN[:8], OWN[:8], bytes(n)),
+    ),
+    "capability of a revocation": (4096, lambda n: m.Revoke(OWN, bytes(n))),
     "name of an enrolled account": (128, lambda n: m.Enrol(name_of(n), KEY)),
     "public key": (32, lambda n: m.Enrol("n", bytes(n))),
     "dataset id": (16, lambda n: a_publish(dataset_id=bytes(n))),

@@ -6,13 +6,14 @@ from types import MappingProxyType
 
 import pytest
 
+from actors.capabilities import Granted
 from actors.gateway import Gateway, Handler, LinkSession
 from actors.loop import LoopThread
 from actors.meter import Load
 from actors.record_book import RecordBook
 from p2pgrid.errors import AuthenticationError
 from p2pgrid.policy.leases import Lease, Owner
-from p2pgrid.protocol.messages import Message
+from p2pgrid.protocol.messages import Account, Message
 
 SEED = bytes(range(32))
 
@@ -23,12 +24,21 @@ class Quiet:
     kind = "domain"
     name = "bob"
     handlers: Mapping[type[Message], Handler] = MappingProxyType({})
+    by_capability: frozenset[type[Message]] = frozenset()
 
     def account_of(self, _: bytes) -> None: ...
+    def account_named(self, _: str) -> None: ...
+    def mint(self, account: Account) -> bytes:  # noqa: ARG002
+        raise AuthenticationError(domain=self.name)
+
+    def admit(self, capability: bytes, key: bytes) -> Granted:  # noqa: ARG002
+        raise AuthenticationError(domain=self.name)
+
     def claim(self, owner: Owner, holder: LinkSession) -> Lease:  # noqa: ARG002
         raise AuthenticationError(domain=self.name)
 
     def release(self, lease: Lease, holder: LinkSession) -> None: ...
+    async def end(self, lease: Lease) -> None: ...
     def held(self) -> Load:
         return Load()
 
