@@ -16,8 +16,10 @@ from actors.gateway import Answer, Handler, LinkSession
 from actors.giving import Giving
 from actors.granting import Granting
 from actors.meter import Load
+from actors.moves import Moves
 from actors.ports import AuditEvent, StatePort, StorePort
 from actors.publishing import OnPublished, Publishing
+from actors.pushing import Pusher
 from actors.record_book import RecordBook, fitting
 from actors.sessions import Sessions
 from actors.transfers import Transfers
@@ -38,6 +40,7 @@ from p2pgrid.protocol.messages import (
     ListDatasets,
     ListObjects,
     Message,
+    MoveObject,
     OpenDownload,
     OpenUpload,
     Operate,
@@ -60,6 +63,7 @@ class Domain:
         book: RecordBook,
         transfers: Transfers,
         capabilities: Capabilities,
+        pusher: Pusher,
         on_published: OnPublished,
         limits: Limits = DEFAULT_LIMITS,
         timing: Timing = DEFAULT_TIMING,
@@ -84,6 +88,15 @@ class Domain:
             on_published=on_published,
             limits=limits,
         )
+        self._moves = Moves(
+            domain=self.name,
+            peer_id=book.peer_id,
+            state=state,
+            store=store,
+            datasets=datasets,
+            pusher=pusher,
+            limits=limits,
+        )
         granting = Granting(domain=self.name, state=state, capabilities=capabilities)
         self.handlers: Mapping[type[Message], Handler] = MappingProxyType(
             {
@@ -100,10 +113,14 @@ class Domain:
                 FetchChunk: giving.give_chunk,
                 CloseTransfer: self._close_transfer,
                 Revoke: granting.revoke,
+                MoveObject: self._moves.move,
             }
         )
         self.by_capability: frozenset[type[Message]] = frozenset(
-            {ListDatasets, Operate, Get, OpenDownload, FetchChunk, CloseTransfer, Revoke}
+            {
+                *(ListDatasets, Operate, Get, OpenDownload, FetchChunk, CloseTransfer, Revoke),
+                MoveObject,
+            }
         )
 
     async def load(self) -> None:
@@ -114,6 +131,10 @@ class Domain:
         for entry in await self._state.datasets():
             self._datasets.add(entry)
         self._transfers.clean_up(self._datasets.labels)
+
+    def close(self) -> None:
+        """Waits for the moves that were cancelled; to be called after the last request."""
+        self._moves.close()
 
     def account_of(self, public_key: bytes) -> Account | None:
         """The account that this key is enrolled for."""

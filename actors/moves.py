@@ -100,10 +100,12 @@ class Moves:
         """What the store has of an object, small or large."""
         if label.meta.nbytes <= self._limits.inline_array:
             array = await self._ask(session, object_id, self._store.get)
-            return Parcel(ArrayValue(header_of(array, buffer=0)), (raw_bytes(array),))
+            value = ArrayValue(header_of(array, buffer=0))
+            return Parcel(object_id, value, (raw_bytes(array),))
         exported = await self._ask(session, object_id, self._store.export)
         header = ArrayHeader(label.meta.dtype.name, label.meta.shape, 0)
-        return Parcel(ArrayValue(header), source=source_of(exported, label.meta.nbytes))
+        source = source_of(exported, label.meta.nbytes)
+        return Parcel(object_id, ArrayValue(header), source=source)
 
     async def _ask(
         self,

@@ -17,11 +17,13 @@ from actors.loop import LoopThread, end_tasks
 from actors.metrics import MetricsServer, NodeCollector
 from actors.network import Network
 from actors.ports import RegistryPort, StatePort, StorePort
+from actors.pushing import Pusher
 from actors.record_book import RecordBook
 from actors.transfers import Transfers
 from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing
 from p2pgrid.ids import PeerId
 from p2pgrid.net.bulk_server import BulkServer
+from p2pgrid.net.counters import Counters
 from p2pgrid.net.link import Inbound, Link
 from p2pgrid.net.peer import Peer, libp2p_peer
 
@@ -150,6 +152,8 @@ class Node:
         self._loop.run(self._metrics.stop())
         self._loop.run(end_tasks(self._background))
         self._loop.run(self._gateway.close())
+        if isinstance(self._service, Domain):
+            self._service.close()
         if self._transfers is not None:
             self._loop.run(self._transfers.close_all())
         if self._bulk is not None:
@@ -188,6 +192,14 @@ class Node:
             book=self._book,
             transfers=self._transfers,
             capabilities=self._capabilities,
+            pusher=Pusher(
+                self._book.peer_id,
+                self._peer.link_to,
+                name=self._settings.name,
+                counters=Counters() if self._bulk is None else self._bulk.counters,
+                limits=limits,
+                timing=timing,
+            ),
             on_published=self._announcer.promptly,
             limits=limits,
             timing=timing,

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from actors.datasets import Datasets, meta_of
-from actors.gateway import Answer, LinkSession, require_objects
+from actors.gateway import Answer, LinkSession
 from actors.ports import AuditEvent, DatasetEntry, StatePort, StorePort, TensorEntry
 from actors.record_book import RecordBook
 from actors.transfer import Holder

@@ -43,6 +43,7 @@ _encoder = msgspec.msgpack.Encoder()
 class Parcel(NamedTuple):
     """A value on its way; its buffers are in the message, or they are what ``source`` gives."""
 
+    object_id: ObjectId
     value: Value
     buffers: Sequence[Buffer] = ()
     source: Source | None = None
@@ -89,11 +90,11 @@ class Pusher:
         try:
             self._push(parcel, to, stop)
         except (PeerUnreachableError, IdentityMismatchError, AddressError) as error:
-            raise self._failed(to, "unreachable", error) from error
+            raise self._failed(parcel, to, "unreachable", error) from error
         except NetworkError as error:
             if faults.is_public(error):
                 raise
-            raise self._failed(to, "interrupted", error) from error
+            raise self._failed(parcel, to, "interrupted", error) from error
 
     def _push(self, parcel: Parcel, to: Destination, stop: threading.Event) -> None:
         message = Deposit(to.out, parcel.value, to.capability)
@@ -127,8 +128,9 @@ class Pusher:
                 close_transfers(cargo.link, (to.out,), wait_s=0)
             raise
 
-    def _failed(self, to: Destination, reason: str, error: Exception) -> MoveFailedError:
+    def _failed(
+        self, parcel: Parcel, to: Destination, reason: str, error: Exception
+    ) -> MoveFailedError:
         log.warning("move failed", extra={"peer": to.peer, "cause": type(error).__name__})
-        return MoveFailedError(
-            object_id=short(to.out), domain=self._name, to=to.peer, reason=reason
-        )
+        named = short(parcel.object_id)
+        return MoveFailedError(object_id=named, domain=self._name, to=to.peer, reason=reason)

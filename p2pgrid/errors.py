@@ -57,7 +57,7 @@ P2PGridError
 │   ├── TaskCancelledError           613  the call was cancelled
 │   ├── GetTimeoutError (TimeoutError) 614  the result did not come in the caller's time
 │   ├── ActorUnschedulableError      615  the node has not the resources that were asked for
-│   └── MoveFailedError              616  an object did not get to another domain; ``reason`` says why
+│   └── MoveFailedError              616  an object did not get to another domain
 └── InternalError                    900  our mistake; ``reference`` finds it in the owner's log
 
 Codes go over the wire, texts do not: ``p2pgrid.protocol.faults`` holds the one table of what a

@@ -72,7 +72,7 @@ class Outgoing(_Cargo):
             on_durable(progress.durable)
 
     def _send_chunk(self, link: Link, offset: int, size: int) -> "Future[Reply]":
-        chunk = self._source.chunk(offset, size)
+        chunk = bytes(self._source.chunk(offset, size))  # a source may use its memory again
         return link.request(SendChunk(self.transfer_id, offset, digest_of(chunk)), (chunk,))
 
 

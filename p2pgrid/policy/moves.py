@@ -73,7 +73,7 @@ def require_deposit(rights: Rights, out: ObjectId) -> None:
         CapabilityError: "scope".
     """
     scope = rights.scope
-    if scope.objects != {out} or scope.operations != {DEPOSIT}:
+    if scope.objects != frozenset({out}) or scope.operations != frozenset({DEPOSIT}):
         raise CapabilityError(reason="scope", domain=rights.domain)
 
 
