@@ -143,6 +143,10 @@ class Transfers:
         if upload is None or not is_there or upload.holder.account != account:
             raise ObjectGoneError(object_id=f"upload {short(object_id)}", domain=self._name)
 
+    def is_open(self, transfer_id: bytes) -> bool:
+        """True until a transfer has ended, or a dataset or a deposit has taken it over."""
+        return transfer_id in self._open
+
     def take_out(self, object_id: ObjectId) -> Exported:
         """The bytes of a whole upload; the file is the caller's from here on."""
         upload = self._open.pop(object_id)

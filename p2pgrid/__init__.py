@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from p2pgrid.client.table_pointer import TablePointer as TablePointer
     from p2pgrid.client.wallet import Wallet as Wallet
     from p2pgrid.errors import P2PGridError as P2PGridError
+    from p2pgrid.exports import export as export, method as method
 
 # A library leaves the choice of handlers to the program; without any, warnings would go to stderr.
 logging.getLogger(__name__).addHandler(logging.NullHandler())
@@ -45,8 +46,10 @@ _HOMES = {
     "Wallet": "client.wallet",
     "connect": "client.connect",
     "default_client": "client.connect",
+    "export": "exports",
     "free": "client.free",
     "launch": "client.launch",
+    "method": "exports",
     "search": "client.connect",
     "start": "client.launch",
     "stop": "client.launch",
@@ -65,8 +68,10 @@ __all__ = [
     "Wallet",
     "connect",
     "default_client",
+    "export",
     "free",
     "launch",
+    "method",
     "search",
     "start",
     "stop",
