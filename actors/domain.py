@@ -18,6 +18,7 @@ from actors.gateway import Answer, Handler, LinkSession
 from actors.giving import Giving
 from actors.granting import Granting
 from actors.meter import Load
+from actors.movable import Movables
 from actors.moves import Moves
 from actors.ports import AuditEvent, HostsPort, StatePort, StorePort
 from actors.publishing import OnPublished, Publishing
@@ -102,12 +103,20 @@ class Domain:
             on_published=on_published,
             limits=limits,
         )
+        movables = Movables(
+            domain=self.name,
+            store=store,
+            results_of=self.calls.results_of,
+            allowed=datasets.allowed,
+            limits=limits,
+            wait_s=timing.move_s,
+        )
         self._moves = Moves(
             domain=self.name,
             peer_id=book.peer_id,
             state=state,
-            store=store,
             datasets=datasets,
+            movables=movables,
             pusher=pusher,
             limits=limits,
         )

@@ -83,6 +83,8 @@ class Timing:
     """How long a transfer that makes no progress is tried again."""
     transfer_idle_s: float = 600.0
     """An interrupted transfer that nobody resumes is removed after this time."""
+    move_s: float = 3600.0
+    """How long an object may take to another domain, from when somebody asks for it."""
     orphan_s: float = 3600.0
     """A file that no dataset names is removed when it is older, at the start of a domain."""
 

@@ -21,6 +21,8 @@ from p2pgrid.protocol.rights import Rights
 
 Destinations = Mapping[DatasetId, frozenset[PeerId]]
 
+MOVE = "move"
+"""The operation of a capability that lets its holder move objects."""
 DEPOSIT = "deposit"
 """The operation of a capability that lets another domain give us a value."""
 FOREIGN_TAG = b"p2pgrid/foreign/1"
