@@ -28,7 +28,7 @@ class Granting:
         return Answer(Done())
 
     def _is_signer(self, session: LinkSession, message: Revoke) -> bool:
-        return any(
+        return bool(message.capability) and any(
             self._capabilities.signed_by(message.link, message.capability, key)
             for key in session.keys
         )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from p2pgrid.client.connect import (
         Client as Client,
+        accept as accept,
         connect as connect,
         default_client as default_client,
         search as search,
@@ -44,6 +45,7 @@ _HOMES = {
     "TablePointer": "client.table_pointer",
     "TensorPointer": "client.pointer",
     "Wallet": "client.wallet",
+    "accept": "client.connect",
     "connect": "client.connect",
     "default_client": "client.connect",
     "export": "exports",
@@ -66,6 +68,7 @@ __all__ = [
     "TablePointer",
     "TensorPointer",
     "Wallet",
+    "accept",
     "connect",
     "default_client",
     "export",

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from p2pgrid.cli import nodes
-from p2pgrid.cli.output import Format, FormatOption
+from p2pgrid.cli.output import Format, FormatOption, show_record
 
 LATER = "later"
 
@@ -70,6 +70,26 @@ def init(
         isolation=isolation,
     )
     nodes.make("domain", name, directory, settings=settings, output=output, owner_key=owner_key)
+
+
+@app.command()
+def revoke(
+    shared: Annotated[
+        str, typer.Argument(metavar="TEXT_OR_ID", help="What was shared, or the id of a link.")
+    ],
+    address: Annotated[
+        str | None, typer.Option(help="Multiaddr of the domain. [default: as in the text]")
+    ] = None,
+    output: FormatOption = Format.TABLE,
+) -> None:
+    """Take back what was shared, with all that others made of it; work by it ends.
+
+    Owners may take back anything, others what their key in the wallet here gave.
+    """
+    from p2pgrid.client.connect import default_client  # noqa: PLC0415 the network is heavy
+
+    default_client().revoke(shared, address)
+    show_record({"revoked": shared[:40]}, output=output, note="in effect at once, and for good")
 
 
 nodes.add_steps(app)

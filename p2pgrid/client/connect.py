@@ -3,18 +3,23 @@
 import atexit
 import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+from p2pgrid.client.accepting import handle_of, read
 from p2pgrid.client.datasets import DatasetPointer, SearchResults
 from p2pgrid.client.domain import DomainClient
+from p2pgrid.client.login import Held
 from p2pgrid.client.network import NetworkClient
 from p2pgrid.client.peers import KnownPeers
 from p2pgrid.client.records import read_dataset, read_node
+from p2pgrid.client.sharing import Shared
 from p2pgrid.client.wallet import Wallet, passphrase_from_environment
 from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing, default_home
 from p2pgrid.errors import (
+    AddressError,
     NetworkError,
     NetworkUnreachableError,
     RemoteProtocolError,
@@ -25,6 +30,7 @@ from p2pgrid.net.calls import begin
 from p2pgrid.net.link import Inbound
 from p2pgrid.net.peer import Peer, libp2p_peer
 from p2pgrid.net.streams import peer_id_in
+from p2pgrid.protocol.capability import decode
 from p2pgrid.protocol.messages import Found
 from p2pgrid.protocol.records import NodeRecord
 
@@ -40,10 +46,10 @@ class Client:
         self,
         home: Path | None = None,
         *,
-        peer: Peer | None = None,
         wallet: Wallet | None = None,
         limits: Limits = DEFAULT_LIMITS,
         timing: Timing = DEFAULT_TIMING,
+        make_peer: Callable[[], Peer] | None = None,
     ) -> None:
         self.home = home or default_home()
         self.wallet = wallet or Wallet(
@@ -52,23 +58,18 @@ class Client:
         self._known = KnownPeers(self.home / "peers.json")
         self._limits, self._timing = limits, timing
         self._lock = threading.Lock()
-        self._peer = peer
+        self._peer: Peer | None = None
+        self._make_peer = make_peer or self._libp2p_peer
         self._domains: dict[PeerId, DomainClient] = {}
+        self._granted: dict[bytes, tuple[Peer, DomainClient]] = {}
+        """By capability: each is a visit of its own, of a peer of its own."""
 
     @property
     def peer(self) -> Peer:
         """Our end of the network; it starts when it is first needed."""
         with self._lock:
             if self._peer is None:
-                peer = libp2p_peer(
-                    secrets.token_bytes(32),
-                    listen=(),
-                    on_request=_refuse,
-                    limits=self._limits,
-                    timing=self._timing,
-                )
-                peer.start()
-                self._peer = peer
+                self._peer = self._started_peer()
             return self._peer
 
     def connect(self, address: str) -> NetworkClient | DomainClient:
@@ -94,15 +95,7 @@ class Client:
         """The one client of a domain in this program; nothing is sent yet."""
         known = self._domains.get(peer_id)
         if known is None:
-            known = self._domains[peer_id] = DomainClient(
-                self.peer,
-                self.wallet,
-                peer_id=peer_id,
-                name=name,
-                addresses=addresses,
-                limits=self._limits,
-                timing=self._timing,
-            )
+            known = self._domains[peer_id] = self._domain_at(self.peer, peer_id, name)
         known.update_addresses(addresses)
         return known
 
@@ -136,11 +129,90 @@ class Client:
             datasets.append(DatasetPointer(domain, body))
         return SearchResults(datasets, partial=found.partial)
 
+    def accept(self, text: str) -> Any:
+        """A handle to what somebody shared with one of this wallet's keys.
+
+        It works by the right in the text and by no other, in a session of its own, and can be
+        narrowed and shared further. Nothing is sent yet. Shapes and dtypes are hints of whoever
+        shared it; the domain knows better, and says so at the first operation.
+
+        Args:
+            text: what ``pointer.share`` returned.
+
+        Returns:
+            A handle of the kind that was shared.
+
+        Raises:
+            CapabilityError: the text is damaged, forged, expired, or for another key.
+        """
+        shared, held = read(text, self.wallet)
+        return handle_of(self._granted_domain(shared, held), shared)
+
+    def revoke(self, given: str, address: str | None = None) -> None:
+        """Takes back what was shared; see ``DomainClient.revoke``.
+
+        Args:
+            given: what ``share`` returned, or, with an address, the id of a link.
+            address: of the domain; default: as in the text.
+
+        Raises:
+            CapabilityError: the text is damaged, or for another domain.
+        """
+        if address is not None:
+            domain = self.connect(address)
+        else:
+            shared = Shared.read(given)
+            peer_id = decode(shared.capability).domain
+            domain = self.domain(peer_id, shared.name, shared.addresses)
+        if not isinstance(domain, DomainClient):
+            raise AddressError(address=str(address))
+        domain.revoke(given)
+
     def close(self) -> None:
         """Ends all links; pointers of this client are of no use afterwards."""
         with self._lock:
+            for peer, _ in self._granted.values():
+                peer.stop()
             if self._peer is not None:
                 self._peer.stop()
+
+    def _granted_domain(self, shared: Shared, held: Held) -> DomainClient:
+        with self._lock:
+            if shared.capability not in self._granted:
+                peer = self._started_peer()
+                domain = self._domain_at(peer, held.capability.domain, shared.name, held)
+                self._granted[shared.capability] = peer, domain
+            _, domain = self._granted[shared.capability]
+        domain.update_addresses(shared.addresses)
+        return domain
+
+    def _domain_at(
+        self, peer: Peer, peer_id: PeerId, name: str, shown: Held | None = None
+    ) -> DomainClient:
+        return DomainClient(
+            peer,
+            self.wallet,
+            peer_id=peer_id,
+            name=name,
+            addresses=(),
+            limits=self._limits,
+            timing=self._timing,
+            shown=shown,
+        )
+
+    def _started_peer(self) -> Peer:
+        peer = self._make_peer()
+        peer.start()
+        return peer
+
+    def _libp2p_peer(self) -> Peer:
+        return libp2p_peer(
+            secrets.token_bytes(32),
+            listen=(),
+            on_request=_refuse,
+            limits=self._limits,
+            timing=self._timing,
+        )
 
     def _remember(self, peer_id: PeerId, record: NodeRecord) -> None:
         self._known.remember(
@@ -171,6 +243,11 @@ def connect(address: str) -> NetworkClient | DomainClient:
 def search(*tags: str) -> SearchResults:
     """Finds announced datasets by the DHT alone; see ``Client.search``."""
     return default_client().search(*tags)
+
+
+def accept(text: str) -> Any:
+    """A handle to what somebody shared with one of our keys; see ``Client.accept``."""
+    return default_client().accept(text)
 
 
 def _refuse(inbound: Inbound) -> None:

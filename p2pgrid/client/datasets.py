@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import msgspec
 from typing_extensions import override
 
 from p2pgrid.client.home import Home
 from p2pgrid.client.pointer import TensorPointer
+from p2pgrid.client.sharing import Grantable, Shareable
 from p2pgrid.client.table_pointer import TablePointer
 from p2pgrid.errors import SchemaError
 from p2pgrid.ids import ObjectId, PeerId, public_key_of, short
@@ -14,7 +16,7 @@ from p2pgrid.protocol.operations import ArrayMeta
 from p2pgrid.protocol.records import DatasetRecord, TensorInfo
 
 
-class DatasetPointer(Mapping[str, TensorPointer]):
+class DatasetPointer(Mapping[str, TensorPointer], Shareable):
     """A dataset of a domain: a mapping from the names of its tensors to pointers."""
 
     def __init__(self, domain: Home, record: DatasetRecord) -> None:
@@ -81,13 +83,28 @@ class DatasetPointer(Mapping[str, TensorPointer]):
             f"{self.domain.name}: {', '.join(self)}{tags}>"
         )
 
+    @override
+    def _grantable(self) -> Grantable:
+        objects = tuple(tensor.object_id for tensor in self._record.tensors)
+        form = msgspec.msgpack.encode(self._record)
+        return Grantable(self.domain, objects, "dataset", form)
+
     def _pointer(self, tensor: TensorInfo) -> TensorPointer:
-        meta = ArrayMeta(tensor.shape, dtype_named(tensor.dtype))
-        pointer = TensorPointer(self.domain, ObjectId(tensor.object_id), meta)
+        pointer = pointer_of(self.domain, tensor)
         pointer.dataset = self.name
         pointer.description = self.description
         pointer.tags = self.tags
         return pointer
+
+
+def pointer_of(domain: Home, tensor: TensorInfo) -> TensorPointer:
+    """A pointer to an array of which only the public face is known.
+
+    Raises:
+        DtypeError: there is no such dtype.
+    """
+    meta = ArrayMeta(tensor.shape, dtype_named(tensor.dtype))
+    return TensorPointer(domain, ObjectId(tensor.object_id), meta)
 
 
 class SearchResults(Mapping[str, list[TensorPointer]]):

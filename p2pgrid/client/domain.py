@@ -11,9 +11,10 @@ from p2pgrid.client.datasets import DatasetPointer, require_names, require_peers
 from p2pgrid.client.delivery import Delivery
 from p2pgrid.client.frames import Frame, arrays_by_name
 from p2pgrid.client.holdings import HeldObjects
-from p2pgrid.client.login import Logins
+from p2pgrid.client.login import Held, Logins
 from p2pgrid.client.publication import Publication, parcels_of
 from p2pgrid.client.records import read_dataset
+from p2pgrid.client.revoking import revocation_of
 from p2pgrid.client.session import Session
 from p2pgrid.client.transfers import Transfers, Wishes
 from p2pgrid.client.users import Users
@@ -31,7 +32,7 @@ from p2pgrid.net.calls import ask
 from p2pgrid.net.link import Link
 from p2pgrid.net.peer import Peer
 from p2pgrid.protocol.arrays import Array, as_array
-from p2pgrid.protocol.messages import Found, Holdings, ListDatasets, ListObjects, Publish
+from p2pgrid.protocol.messages import Done, Found, Holdings, ListDatasets, ListObjects, Publish
 from p2pgrid.protocol.operations import ArrayMeta
 
 
@@ -53,7 +54,9 @@ class DomainClient:
         addresses: Sequence[str],
         limits: Limits,
         timing: Timing,
+        shown: Held | None = None,
     ) -> None:
+        """``shown`` is a capability that somebody gave us; then all is done by that one."""
         self.peer_id = peer_id
         self.name = name
         self.users = Users(self)
@@ -71,7 +74,17 @@ class DomainClient:
             soon=peer.soon,
             later=peer.later,
             timing=timing,
+            shown=shown,
         )
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where it was last reached, or said to be."""
+        return self._addresses
+
+    def held(self) -> Held:
+        """Our own right at this domain, which pointers narrow; logs in when nobody has yet."""
+        return self._logins.held()
 
     def login(self, user: str | None = None) -> "DomainClient":
         """Logs in with the wallet's key for this domain; a second user may log in beside the first.
@@ -172,6 +185,23 @@ class DomainClient:
             wishes=Wishes(progress, stop),
         )
         return self._dataset(publication.carry_out().record)
+
+    def revoke(self, given: str) -> None:
+        """Takes back what was shared: at once, with all that others made of it, for good.
+
+        Work that runs by it ends. Owners may take back anything, others what they gave.
+
+        Args:
+            given: what ``share`` returned, a capability's text, or the id of a link in hex. Of
+                several links it is the first that our key signed, or else the last.
+
+        Raises:
+            PermissionDeniedError: another key gave it, and we are no owner.
+            CapabilityError: the text is no capability of this domain, or has expired.
+        """
+        self.login()
+        own = bytes.fromhex(self.held().key.public_key)
+        ask(self.link(), revocation_of(given, own), Done)
 
     def link(self) -> Link:
         """The open link to the domain; dials when there is none.

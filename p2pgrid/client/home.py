@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
+from p2pgrid.client.login import Held
 from p2pgrid.client.session import Session
 from p2pgrid.client.transfers import Wishes
 from p2pgrid.ids import ObjectId, PeerId
@@ -19,6 +20,13 @@ class Home(Protocol):
     peer_id: PeerId
     literal_limit: int
     """Bytes that an array given as an operand may have."""
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where it was last reached, or said to be."""
+
+    def held(self) -> Held:
+        """Our own right, to be narrowed and given on; see ``sharing``."""
 
     def login(self, user: str | None = None) -> object:
         """Logs in; see ``DomainClient.login``."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MethodType
 from typing import Any, NoReturn, Self
 
+import msgspec
 from typing_extensions import override
 
 from p2pgrid.client.batch import Batch, Input
@@ -22,6 +23,7 @@ from p2pgrid.client.operators import Operators
 from p2pgrid.client.protocols import Protocols, bound, method_named
 from p2pgrid.client.result import Result, result_of
 from p2pgrid.client.session import Session
+from p2pgrid.client.sharing import Grantable, Shareable
 from p2pgrid.client.trace import Trace
 from p2pgrid.client.transfers import Wishes
 from p2pgrid.errors import (
@@ -45,9 +47,10 @@ from p2pgrid.protocol.operations import (
     private_index,
     signature_of,
 )
+from p2pgrid.protocol.records import TensorInfo
 
 
-class TensorPointer(Operators, Protocols):
+class TensorPointer(Operators, Protocols, Shareable):
     """A remote array; ``shape`` and ``dtype`` are public, the values are not.
 
     Operators, indexing, and the operations of ``docs/operations.md`` as methods
@@ -252,6 +255,15 @@ class TensorPointer(Operators, Protocols):
     def __del__(self) -> None:
         if self._session is not None:
             self._session.free(self._id)
+
+    @override
+    def _grantable(self) -> Grantable:
+        form = msgspec.msgpack.encode(self.block.info(self.dataset or short(self._id)))
+        return Grantable(self._domain, (self._id,), "tensor", form)
+
+    def info(self, name: str) -> TensorInfo:
+        """The public face of the array, under a name."""
+        return TensorInfo(name=name, object_id=self._id, shape=self.shape, dtype=self.dtype.name)
 
     @override
     def _apply(

@@ -6,18 +6,30 @@ a filter keeps is private, so a filtered table has all the rows of the whole, an
 
 import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Self, overload
+from typing import Annotated, Any, Self, overload
 
+import msgspec
 import numpy as np
+from msgspec import Meta, Struct
 from typing_extensions import override
 
 from p2pgrid.client.free import free
 from p2pgrid.client.pointer import TensorPointer
 from p2pgrid.client.result import Result, result_of
+from p2pgrid.client.sharing import Grantable, Shareable
 from p2pgrid.client.table_groups import Statistics, TableGroups
 from p2pgrid.errors import DtypeError, SchemaError, ShapeError
 from p2pgrid.protocol.arrays import Array
+from p2pgrid.protocol.grants import MAX_NAMED
 from p2pgrid.protocol.operations import Dtype
+from p2pgrid.protocol.records import TensorInfo
+
+
+class TableForm(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The public face of a table."""
+
+    columns: Annotated[tuple[TensorInfo, ...], Meta(max_length=MAX_NAMED)]
+    mask: TensorInfo | None
 
 
 class NoColumnError(SchemaError, KeyError):
@@ -26,7 +38,7 @@ class NoColumnError(SchemaError, KeyError):
     __str__ = Exception.__str__  # not the quotes of KeyError
 
 
-class TablePointer(Statistics):
+class TablePointer(Statistics, Shareable):
     """A remote table; names, dtypes and number of rows are public, values and filters are not.
 
     ``table.mean("age")`` and the other statistics are of the rows that a filter left.
@@ -220,6 +232,14 @@ class TablePointer(Statistics):
         masked = {} if self._mask is None else {"where": self._mask}
         result: TensorPointer = getattr(self.column(column), name)(**settings, **masked)
         return result
+
+    @override
+    def _grantable(self) -> Grantable:
+        columns = tuple(column.block.info(name) for name, column in self._columns.items())
+        mask = None if self._mask is None else self._mask.block.info("mask")
+        objects = tuple(face.object_id for face in (*columns, mask) if face is not None)
+        form = msgspec.msgpack.encode(TableForm(columns, mask))
+        return Grantable(self._first._domain, objects, "table", form)
 
     def _kept(self) -> TensorPointer:
         """A truth value per row, at the domain: the mask, or simply True."""

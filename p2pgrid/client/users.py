@@ -27,7 +27,7 @@ class Users:
             DuplicateError: the name or the key belongs to another account.
             SchemaError: not the text of a public key.
         """
-        key = _key_bytes(public_key)
+        key = key_bytes(public_key)
         self._domain.login()
         ask(self._domain.link(), Enrol(name=name, public_key=key, role=role), Done)
 
@@ -41,7 +41,12 @@ class Users:
         return ask(self._domain.link(), ListAccounts(), Accounts).accounts
 
 
-def _key_bytes(text: str) -> bytes:
+def key_bytes(text: str) -> bytes:
+    """The public key that a text is.
+
+    Raises:
+        SchemaError: it is none.
+    """
     try:
         key = bytes.fromhex(text)
     except ValueError:

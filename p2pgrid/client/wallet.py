@@ -135,6 +135,11 @@ class Wallet:
             raise NoKeyError(domain=domain, user=user)
         return key
 
+    def holder_of(self, public_key: bytes) -> WalletKey | None:
+        """The key whose public half this is; None when the wallet has it not."""
+        text = public_key.hex()
+        return next((key for key in self.keys() if key.public_key == text), None)
+
     def public_key(self, domain: PeerId, user: str | None = None) -> str:
         """What the owner of the domain enrols: 64 hex characters.
 

@@ -57,6 +57,11 @@ class Capability(Struct, frozen=True, array_like=True, forbid_unknown_fields=Tru
         return _grant(self.links[-1], self.domain).audience
 
     @property
+    def signers(self) -> tuple[bytes, ...]:
+        """The key that has to have signed each link; it may revoke that link."""
+        return domain_key(self.domain), *(grant.audience for grant in self.grants[:-1])
+
+    @property
     def signed(self) -> tuple[bytes, ...]:
         """What each link signs."""
         key, previous = domain_key(self.domain), bytes(LINK_ID_BYTES)

@@ -8,7 +8,7 @@ from nacl.signing import VerifyKey
 
 from p2pgrid.errors import CapabilityError
 from p2pgrid.ids import PeerId
-from p2pgrid.protocol.capability import Capability, decode, domain_key
+from p2pgrid.protocol.capability import Capability, decode
 from p2pgrid.protocol.grants import Scope
 
 
@@ -21,7 +21,7 @@ class Rights(NamedTuple):
     audience: bytes
     """The key that may use it."""
     signers: tuple[bytes, ...]
-    """The key that signed each link; it may revoke that link."""
+    """The key that signed each link."""
     ids: tuple[bytes, ...]
     scope: Scope
 
@@ -65,12 +65,11 @@ def verify(encoded: bytes, *, domain: PeerId, now: float, revoked: Container[byt
     capability = decode(encoded)
     if capability.domain != domain:
         raise CapabilityError(reason="another domain", domain=domain)
-    grants = capability.grants
     rights = Rights(
         domain=domain,
-        account=grants[0].account,
-        audience=grants[-1].audience,
-        signers=(domain_key(domain), *(grant.audience for grant in grants[:-1])),
+        account=capability.grants[0].account,
+        audience=capability.audience,
+        signers=capability.signers,
         ids=capability.ids,
         scope=capability.scope,
     )

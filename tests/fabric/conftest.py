@@ -93,11 +93,14 @@ class Grid:
 
     def client(self, person: str) -> Client:
         """A program of a person, with the person's wallet."""
-        peer = self.memory.peer(secrets.token_bytes(32), on_request=_refuse)
-        peer.start()
         home = self.home / person
-        wallet = Wallet(home / "wallet.json")
-        return Client(home, peer=peer, wallet=wallet, limits=self.limits, timing=self.timing)
+        return Client(
+            home,
+            wallet=Wallet(home / "wallet.json"),
+            limits=self.limits,
+            timing=self.timing,
+            make_peer=lambda: self.memory.peer(secrets.token_bytes(32), on_request=_refuse),
+        )
 
     def owner_of(self, node: FabricNode) -> DomainClient:
         """A program of the owner."""

@@ -20,7 +20,7 @@ from p2pgrid.policy.objects import SessionObjects
 from p2pgrid.protocol.messages import Begin, Challenge, Get, Login, Op, Operate, Operated, Session
 from p2pgrid.protocol.statements import sign_login
 from tests.fabric.conftest import FabricNode, Grid
-from tests.fabric.test_login import Stranger
+from tests.fabric.strangers import Stranger
 
 A = np.arange(6.0)
 AT_ONCE = Timing(lease_s=0.0)

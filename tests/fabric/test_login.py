@@ -1,6 +1,5 @@
 """Logins and stray requests, as an attacker with our own protocol would try them."""
 
-import secrets
 import time
 
 import pytest
@@ -14,61 +13,22 @@ from p2pgrid.errors import (
     PublishNotPermittedError,
     TransportError,
 )
-from p2pgrid.ids import PeerId
 from p2pgrid.net.calls import ask
-from p2pgrid.net.link import Inbound, Link
 from p2pgrid.protocol.arrays import ArrayHeader
 from p2pgrid.protocol.messages import (
-    Begin,
-    Challenge,
     Done,
     Enrol,
     Get,
-    Login,
     NewTensor,
     Op,
     Operate,
     Operated,
     Publish,
     Search,
-    Session,
     Value,
 )
-from p2pgrid.protocol.statements import sign_login
 from tests.fabric.conftest import FabricNode, Grid
-
-
-class Stranger:
-    """A program that speaks the protocol by hand."""
-
-    def __init__(self, grid: Grid, node: FabricNode) -> None:
-        self._peer = grid.memory.peer(secrets.token_bytes(32), on_request=_ignore)
-        self._peer.start()
-        self.peer_id = self._peer.peer_id
-        self.node = node
-        self.link: Link = self._peer.link_to(node.node.peer_id, (node.address,))
-        self.nonce = ask(self.link, Begin(), Challenge).nonce
-
-    def login(
-        self,
-        key: WalletKey,
-        *,
-        audience: PeerId | None = None,
-        peer: PeerId | None = None,
-        nonce: bytes | None = None,
-        now: float | None = None,
-    ) -> Session:
-        """Logs in with a statement that is wrong in the named place."""
-        signed = sign_login(
-            key.seed,
-            audience=audience or self.node.node.peer_id,
-            peer=peer or self.peer_id,
-            nonce=nonce or self.nonce,
-            now=time.time() if now is None else now,
-        )
-        return ask(
-            self.link, Login(statement=signed.statement, signature=signed.signature), Session
-        )
+from tests.fabric.strangers import Stranger
 
 
 @pytest.fixture
@@ -129,7 +89,7 @@ def test_a_guest_may_neither_compute_nor_get_nor_publish_nor_enrol(
     with pytest.raises(PermissionDeniedError):
         ask(guest.link, Enrol(name="eve", public_key=b"\0" * 32), Done)
     with pytest.raises(PublishNotPermittedError):
-        ask(guest.link, _publish(), Done)
+        ask(guest.link, a_publish(), Done)
 
 
 def test_a_session_cannot_name_the_objects_of_another(grid: Grid, bob: FabricNode) -> None:
@@ -189,7 +149,7 @@ def test_a_refusal_tells_the_same_whatever_the_values_are(grid: Grid, bob: Fabri
     assert texts[0].split("of domain")[1] == texts[1].split("of domain")[1]
 
 
-def _publish() -> Publish:
+def a_publish() -> Publish:
     tensor = NewTensor("t", b"\2" * 16, ArrayHeader("float64", (0,), 0))
     return Publish(
         dataset_id=b"\1" * 16,
@@ -200,7 +160,3 @@ def _publish() -> Publish:
         announce=False,
         tensors=(tensor,),
     )
-
-
-def _ignore(_: Inbound) -> None:
-    """Strangers answer nothing."""
