@@ -37,7 +37,7 @@ ANY = "any"
 MAX_TYPE = 200
 MAX_TYPE_DEPTH = 8
 
-Identifier = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$")]
+Identifier = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}\Z")]
 TypeText = Annotated[str, Meta(min_length=1, max_length=MAX_TYPE)]
 Doc = Annotated[str, Meta(max_length=2000)]
 
