@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
+from actors.calls import Calls
 from actors.gateway import Answer, Handler, LinkSession, require_account
 from actors.meter import Load
 from actors.ports import (
@@ -19,12 +20,14 @@ from actors.ports import (
     DatasetEntry,
     Exported,
     FailedObject,
+    HostsPort,
     StatePort,
     StorePort,
     TensorEntry,
 )
 from actors.record_book import RecordBook, fitting
 from actors.sessions import Sessions
+from actors.taking import Taking
 from actors.transfer import Holder
 from actors.transfers import Transfers
 from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing
@@ -38,6 +41,7 @@ from p2pgrid.errors import (
 )
 from p2pgrid.ids import DatasetId, ObjectId, short
 from p2pgrid.policy.access import Label, require_get, require_owner
+from p2pgrid.policy.calls import ExportedClass
 from p2pgrid.policy.leases import Lease, Owner
 from p2pgrid.policy.objects import PREFIX_BYTES, SessionObjects
 from p2pgrid.protocol import faults
@@ -98,6 +102,8 @@ class Domain:
         store: StorePort,
         book: RecordBook,
         transfers: Transfers,
+        hosts: HostsPort,
+        classes: Mapping[str, ExportedClass],
         on_published: OnPublished,
         limits: Limits = DEFAULT_LIMITS,
         timing: Timing = DEFAULT_TIMING,
@@ -112,9 +118,15 @@ class Domain:
         self._entries: dict[DatasetId, DatasetEntry] = {}
         self._sessions = Sessions(
             lambda prefix: SessionObjects(prefix, self._labels, limits=limits, domain=self.name),
-            store.drop,
+            self._drop,
             lease_s=timing.lease_s,
             limits=limits,
+        )
+        self.calls = Calls(
+            domain=self.name, state=state, store=store, hosts=hosts, classes=classes, limits=limits
+        )
+        taking = Taking(
+            self.calls, domain=self.name, state=state, allowed=self._allowed, limits=limits
         )
         self._publishing = asyncio.Lock()
         self.handlers: Mapping[type[Message], Handler] = MappingProxyType(
@@ -131,6 +143,8 @@ class Domain:
                 SendChunk: self._take_chunk,
                 FetchChunk: self._give_chunk,
                 CloseTransfer: self._close_transfer,
+                **self.calls.handlers,
+                **taking.handlers,
             }
         )
 
@@ -147,7 +161,9 @@ class Domain:
 
     def claim(self, owner: Owner, holder: LinkSession) -> Lease:
         """The session that the owner comes back to, or a new one."""
-        return self._sessions.claim(owner, holder)
+        lease = self._sessions.claim(owner, holder)
+        self.calls.open(lease.objects.prefix)
+        return lease
 
     def release(self, lease: Lease, holder: LinkSession) -> None:
         """Notes that the link of a session has ended."""
@@ -162,6 +178,10 @@ class Domain:
     def own_record(self) -> bytes:
         """The domain's signed record."""
         return self._book.node_record()
+
+    async def _drop(self, prefix: bytes) -> None:
+        await self.calls.drop(prefix)
+        await self._store.drop(prefix)
 
     def _list(self, entry: DatasetEntry) -> None:
         self._entries[entry.dataset_id] = entry
@@ -252,6 +272,7 @@ class Domain:
             else:
                 refused.append(FailedOp(out=op.out, failure=failure))
         free = tuple(each for each in message.free if each[:PREFIX_BYTES] == objects.prefix)
+        free = self.calls.free(objects.prefix, free)
         for object_id in free:
             objects.free(object_id)
         if refused or len(free) < len(message.free):

@@ -236,3 +236,14 @@ def require_account(session: LinkSession, name: str, *, action: str, domain: str
     if account is None:
         raise PermissionDeniedError(action=action, domain=domain)
     return account
+
+
+def require_objects(session: LinkSession) -> SessionObjects:
+    """The objects of whoever logged in on the link.
+
+    Raises:
+        RemoteProtocolError: nobody did, or a newer link has the session.
+    """
+    if session.objects is None:
+        raise RemoteProtocolError("objects are for those who logged in")
+    return session.objects

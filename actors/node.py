@@ -10,12 +10,14 @@ from typing import Protocol
 
 from actors.announcer import Announcer
 from actors.domain import Domain
+from actors.exports import Exports
 from actors.gateway import Gateway, Service
 from actors.layout import NodeSettings
 from actors.loop import LoopThread, end_tasks
 from actors.metrics import MetricsServer, NodeCollector
 from actors.network import Network
-from actors.ports import RegistryPort, StatePort, StorePort
+from actors.no_hosts import NoHosts
+from actors.ports import HostsPort, RegistryPort, StatePort, StorePort
 from actors.record_book import RecordBook
 from actors.transfers import Transfers
 from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing
@@ -57,6 +59,8 @@ class Node:
         state: StatePort,
         store: StorePort | None = None,
         objects: Path | None = None,
+        exports: Exports | None = None,
+        hosts: HostsPort | None = None,
         registry: RegistryPort | None = None,
         limits: Limits = DEFAULT_LIMITS,
         timing: Timing = DEFAULT_TIMING,
@@ -99,7 +103,9 @@ class Node:
             self._transfers = Transfers(
                 objects, server=self._bulk, name=settings.name, limits=limits, timing=timing
             )
-        self._service = self._make_service(store, registry, limits, timing)
+        self._service = self._make_service(
+            store, registry, exports=exports, hosts=hosts, limits=limits, timing=timing
+        )
         self._gateway = Gateway(self._service, peer_id=self._book.peer_id, loop=self._loop.loop)
         collector = NodeCollector(
             self._gateway.meter,
@@ -148,6 +154,8 @@ class Node:
         self._loop.run(self._metrics.stop())
         self._loop.run(end_tasks(self._background))
         self._loop.run(self._gateway.close())
+        if isinstance(self._service, Domain):
+            self._loop.run(self._service.calls.close())
         if self._transfers is not None:
             self._loop.run(self._transfers.close_all())
         if self._bulk is not None:
@@ -165,6 +173,9 @@ class Node:
         self,
         store: StorePort | None,
         registry: RegistryPort | None,
+        *,
+        exports: Exports | None,
+        hosts: HostsPort | None,
         limits: Limits,
         timing: Timing,
     ) -> Service:
@@ -185,6 +196,8 @@ class Node:
             store=store,
             book=self._book,
             transfers=self._transfers,
+            hosts=hosts or NoHosts(),
+            classes={} if exports is None else exports.classes(),
             on_published=self._announcer.promptly,
             limits=limits,
             timing=timing,

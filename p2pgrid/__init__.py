@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from p2pgrid.client.waiting import cancel as cancel, get as get, kill as kill, wait as wait
     from p2pgrid.client.wallet import Wallet as Wallet
     from p2pgrid.errors import P2PGridError as P2PGridError
+    from p2pgrid.exports import export as export, method as method
 
 # A library leaves the choice of handlers to the program; without any, warnings would go to stderr.
 logging.getLogger(__name__).addHandler(logging.NullHandler())
@@ -54,10 +55,12 @@ _HOMES = {
     "cancel": "client.waiting",
     "connect": "client.connect",
     "default_client": "client.connect",
+    "export": "exports",
     "free": "client.free",
     "get": "client.waiting",
     "kill": "client.waiting",
     "launch": "client.launch",
+    "method": "exports",
     "search": "client.connect",
     "start": "client.launch",
     "stop": "client.launch",
@@ -82,10 +85,12 @@ __all__ = [
     "cancel",
     "connect",
     "default_client",
+    "export",
     "free",
     "get",
     "kill",
     "launch",
+    "method",
     "search",
     "start",
     "stop",

@@ -43,7 +43,11 @@ class Limits:
     """Bytes of the disk that no array may take: the node's own records need them."""
     session_objects: int = 100_000
     session_bytes: int = 1024 * MIB
-    """Of one session, and of all those of one account that wait for it to come back."""
+    """Of one session, and of all those of one account that wait for it to come back; once more
+    for what its calls return."""
+    actors: int = 256
+    session_actors: int = 64
+    """Exported actors that live: of all sessions, and of one."""
     waiting_sessions: int = 128
     waiting_per_owner: int = 8
     """Sessions of one peer, and of one account, that wait for it to come back."""

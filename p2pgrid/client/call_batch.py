@@ -13,7 +13,7 @@ from p2pgrid.ids import ObjectId
 from p2pgrid.net.link import Link, Reply
 from p2pgrid.protocol.codec import MAX_BUFFERS, MAX_HEADER
 from p2pgrid.protocol.messages import MAX_OPERATIONS, Call, Invoke, Invoked, Make
-from p2pgrid.protocol.values import Value, shifted
+from p2pgrid.protocol.values import Value, kept, transfer
 
 MAX_BATCH_CALLS = 2048
 MAX_HEADER_BYTES = MAX_HEADER - (MAX_OPERATIONS + 4096) * 18
@@ -65,15 +65,16 @@ class CallBatch(Bundle):
 
     def add(self, out: ObjectId, packed: PackedCall) -> None:
         """Appends a call."""
-        before = len(self.buffers)
         args, kwargs = packed.args, packed.kwargs
-        if before and packed.buffers:
-            args = tuple(shifted(it, by=before) for it in args)
-            kwargs = {name: shifted(it, by=before) for name, it in kwargs.items()}
+        if packed.buffers:
+            args = tuple(self._renumbered(it, packed.buffers) for it in args)
+            kwargs = {name: self._renumbered(it, packed.buffers) for name, it in kwargs.items()}
         self.calls.append(packed.make(out, args, kwargs))
-        self.buffers.extend(packed.buffers)
         self.size += sum(map(len, packed.buffers))
         self._header_size += packed.header_size
+
+    def _renumbered(self, value: Value, buffers: list[bytes]) -> Value:
+        return transfer(value, buffers, self.buffers, resolve=kept)
 
     @override
     def send(self, link: Link) -> "Future[Reply]":

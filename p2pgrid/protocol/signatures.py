@@ -36,10 +36,13 @@ SCALARS: dict[str, tuple[type, ...]] = {
 ANY = "any"
 MAX_TYPE = 200
 MAX_TYPE_DEPTH = 8
+MAX_DOC = 2000
+MAX_METHODS = 64
+MAX_PARAMETERS = 32
 
 Identifier = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}\Z")]
 TypeText = Annotated[str, Meta(min_length=1, max_length=MAX_TYPE)]
-Doc = Annotated[str, Meta(max_length=2000)]
+Doc = Annotated[str, Meta(max_length=MAX_DOC)]
 
 
 class Parameter(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -50,7 +53,7 @@ class Parameter(Struct, frozen=True, array_like=True, forbid_unknown_fields=True
     has_default: bool = False
 
 
-Parameters = Annotated[tuple[Parameter, ...], Meta(max_length=32)]
+Parameters = Annotated[tuple[Parameter, ...], Meta(max_length=MAX_PARAMETERS)]
 
 
 class MethodInfo(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -69,7 +72,7 @@ class ActorClassInfo(Struct, frozen=True, array_like=True, forbid_unknown_fields
 
     name: Identifier
     parameters: Parameters
-    methods: Annotated[tuple[MethodInfo, ...], Meta(max_length=64)]
+    methods: Annotated[tuple[MethodInfo, ...], Meta(max_length=MAX_METHODS)]
     doc: Doc = ""
 
     def method(self, name: str) -> MethodInfo | None:

@@ -5,11 +5,12 @@ domain, or a list, tuple or dictionary of values. Nothing is pickled, so nothing
 border; arrays travel as raw buffers beside the message.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Sized
 from typing import Annotated, Any, TypeVar, cast
 
 import numpy as np
-from msgspec import Meta, Struct, structs
+from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from p2pgrid.errors import RemoteProtocolError, TooLargeError, ValueTypeError
 from p2pgrid.ids import ObjectId
@@ -17,6 +18,7 @@ from p2pgrid.protocol.arrays import (
     Array,
     ArrayHeader,
     as_array,
+    claimed_bytes,
     header_of,
     raw_bytes,
     read_array,
@@ -98,6 +100,8 @@ Reference = Ref | Arriving
 RefOf = Callable[[object], Reference | None]
 """The reference that stands for a pointer; None for what is no pointer."""
 Resolve = Callable[[Reference], object]
+Substitute = Callable[[Reference, list[Any]], "Value"]
+"""What a reference becomes; buffers of its arrays are appended to the list."""
 
 
 class Packer:
@@ -174,19 +178,46 @@ def unpack(value: Value, buffers: Sequence[bytes | memoryview], *, resolve: Reso
     return value.data if isinstance(value, BytesValue) else value
 
 
-def shifted(value: Value, *, by: int) -> Value:
-    """The same value, when ``by`` other buffers come before its own in the frame."""
-    match value:
-        case ArrayValue(header):
-            return ArrayValue(structs.replace(header, buffer=header.buffer + by))
-        case ListValue(items):
-            return ListValue(tuple(shifted(item, by=by) for item in items))
-        case TupleValue(items):
-            return TupleValue(tuple(shifted(item, by=by) for item in items))
-        case DictValue(items):
-            return DictValue({key: shifted(item, by=by) for key, item in items.items()})
-        case _:
-            return value
+def transfer(
+    value: Value, buffers: Sequence[Sized], into: list[Any], *, resolve: Substitute
+) -> Value:
+    """The same value for another frame: its arrays go to ``into``; references are substituted.
+
+    Raises:
+        RemoteProtocolError: a buffer is missing or has another size than is claimed.
+    """
+    if isinstance(value, ArrayValue):
+        into.append(_buffer_of(value.header, buffers))
+        return ArrayValue(replace(value.header, buffer=len(into) - 1))
+    if isinstance(value, Reference):
+        return resolve(value, into)
+    if isinstance(value, DictValue):
+        items = value.items.items()
+        return DictValue({k: transfer(v, buffers, into, resolve=resolve) for k, v in items})
+    if isinstance(value, ListValue | TupleValue):
+        inside = tuple(transfer(it, buffers, into, resolve=resolve) for it in value.items)
+        return ListValue(inside) if isinstance(value, ListValue) else TupleValue(inside)
+    return value
+
+
+def kept(reference: Reference, into: list[Any]) -> Value:
+    """For ``transfer`` of values whose references stay what they are."""
+    del into
+    return reference
+
+
+def is_plain(value: Value) -> bool:
+    """True for what has no array, no reference and nothing inside it."""
+    return type(value) in _PLAIN
+
+
+_PLAIN = {type(None), bool, int, float, str, BytesValue}
+
+
+def _buffer_of(header: ArrayHeader, buffers: Sequence[Sized]) -> Sized:
+    if header.buffer >= len(buffers) or len(buffers[header.buffer]) != claimed_bytes(header):
+        raise RemoteProtocolError(f"no buffer of {claimed_bytes(header):,} bytes came for an array")
+    return buffers[header.buffer]
 
 
 def check_bounds(value: Value) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from actors.channel import PIECE_BYTES
+from actors.frames import PIECE_BYTES
 from tests.fuzz import local, net, wire
 
 CORPUS = Path(__file__).with_name("corpus")

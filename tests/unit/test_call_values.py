@@ -32,10 +32,11 @@ from p2pgrid.protocol.values import (
     Value,
     arrays_in,
     check_bounds,
+    kept,
     no_references,
     object_id_of,
     references_in,
-    shifted,
+    transfer,
     unpack,
 )
 
@@ -281,17 +282,30 @@ def test_values_packed_apart_share_a_frame(groups: list[list[np.ndarray[Any, Any
     for group in groups:
         buffers: list[bytes] = []
         value = packed({"x": (group, 1)}, buffers)
-        sent.append(shifted(value, by=len(frame)))
-        frame.extend(buffers)
+        sent.append(transfer(value, buffers, frame, resolve=kept))
     for group, value in zip(groups, sent, strict=True):
         got: Any = unpack(value, frame, resolve=resolve)
         assert [it.tolist() for it in got["x"][0]] == [it.tolist() for it in group]
         assert got["x"][1] == 1
 
 
-def test_what_holds_no_array_is_not_copied_when_it_is_shifted() -> None:
-    value = packed([1, {"k": ("text",)}])
-    assert shifted(value, by=3) == value
+def test_references_are_substituted_with_what_they_stand_for() -> None:
+    arrays = [b""]
+    value = packed([Handle(b"a" * 16), {"k": (Handle(b"b" * 16),)}])
+
+    def resolve_here(reference: Reference, into: list[Any]) -> Value:
+        return packed(np.frombuffer(reference.object_id), into)
+
+    assert transfer(value, (), [], resolve=kept) == value
+    got: Any = unpack(transfer(value, (), arrays, resolve=resolve_here), arrays, resolve=resolve)
+    assert [got[0].tobytes(), got[1]["k"][0].tobytes()] == [b"a" * 16, b"b" * 16]
+
+
+def test_a_buffer_that_is_missing_is_not_passed_on() -> None:
+    claimed = ArrayValue(ArrayHeader("float64", (2,), 0))
+    for buffers in ([], [bytes(15)]):
+        with pytest.raises(RemoteProtocolError, match="16"):
+            transfer(claimed, buffers, [], resolve=kept)
 
 
 def test_values_without_pointers_say_so() -> None:
