@@ -34,6 +34,21 @@ class ExportedFile(Struct, frozen=True):
     classes: tuple[ExportedClass, ...]
 
 
+class ExportedMethods(Struct, frozen=True):
+    """A line for the owner: a class, its file, what can be called, and by whom."""
+
+    name: str
+    file: str
+    methods: tuple[str, ...]
+    users: tuple[str, ...]
+
+
+class ExportsStatus(Struct, frozen=True):
+    """What an owner asks of a node's exports."""
+
+    classes: tuple[ExportedMethods, ...]
+
+
 class Exports:
     """The files in a directory; no two of them export classes of the same name."""
 
@@ -74,6 +89,11 @@ class Exports:
     def classes(self) -> Mapping[str, ExportedClass]:
         """All exported classes by name."""
         return {cls.info.name: cls for it in self.files() for cls in it.classes}
+
+    def status(self) -> ExportsStatus:
+        """All exported classes, for the owner."""
+        rows = (_row(it.file, cls) for it in self.files() for cls in it.classes)
+        return ExportsStatus(tuple(rows))
 
     def load_class(self, name: str) -> type:
         """The class itself; runs its file.
@@ -129,6 +149,11 @@ def _classes_of(module: ModuleType) -> tuple[ExportedClass, ...]:
     if not classes:
         raise SchemaError(field=str(module.__file__), problem="has no class with @p2pgrid.export")
     return classes
+
+
+def _row(file: str, cls: ExportedClass) -> ExportedMethods:
+    users = ("every account",) if cls.allowed is None else cls.allowed
+    return ExportedMethods(cls.info.name, file, tuple(sorted(cls.methods)), users)
 
 
 def _digest(code: bytes) -> str:

@@ -234,6 +234,8 @@ class LiveActor:
         if isinstance(error, TaskError):
             reason = f"its constructor raised an error, which the owner finds as {error.reference}"
             return ActorDiedError(actor=self.name, reason=reason)
+        if isinstance(error, ActorDiedError):
+            return ActorDiedError(actor=self.name, reason=error.reason)
         if faults.is_public(error):
             return error
         reference = secrets.token_hex(4)

@@ -1,13 +1,14 @@
 """Actors of exported classes: make, call, wait, cancel, kill; over the wire, with real threads."""
 
 import logging
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from actors.calls import Calls
+from actors.domain import Domain
 from p2pgrid import DomainClient
 from p2pgrid.config import Limits
 from p2pgrid.errors import (
@@ -29,6 +30,7 @@ from p2pgrid.protocol.values import Arriving, Ref
 from tests.fabric import exported
 from tests.fabric.calling import Caller
 from tests.fabric.conftest import FabricNode, Grid
+from tests.fabric.gates import GATES, Gate
 
 SOURCE = Path(exported.__file__)
 
@@ -40,6 +42,11 @@ def hospital(grid: Grid) -> FabricNode:
     node.stop()
     node.start()
     return node
+
+
+def calls_of(node: FabricNode) -> Calls:
+    assert isinstance(node.node._service, Domain)
+    return node.node._service.calls
 
 
 @pytest.fixture
@@ -58,10 +65,10 @@ def ann(grid: Grid, owner: DomainClient) -> Caller:
 
 
 @pytest.fixture
-def gate() -> Iterator[threading.Event]:
-    made = exported.GATES["gate"] = threading.Event()
+def gate() -> Iterator[Gate]:
+    made = GATES["gate"] = Gate()
     yield made
-    made.set()
+    made.opened.set()
 
 
 def test_calls_are_carried_out_in_order_and_keep_their_state(ann: Caller) -> None:
@@ -86,14 +93,14 @@ def test_two_actors_of_a_class_share_nothing(ann: Caller) -> None:
     assert ann.take(ann.call(second, "incr")) == 11
 
 
-def test_a_result_is_an_argument_before_it_is_there(ann: Caller, gate: threading.Event) -> None:
+def test_a_result_is_an_argument_before_it_is_there(ann: Caller, gate: Gate) -> None:
     first, second = ann.make("Counter"), ann.make("Counter")
     ann.call(first, "wait", "gate")
     one = ann.call(first, "incr")
     later = ann.call(second, "incr", Ref(one))
     behind = ann.call(second, "incr", 10)
     assert ann.ready(later, behind, timeout_s=0) == set()
-    gate.set()
+    gate.opened.set()
     assert (ann.take(later), ann.take(behind)) == (1, 11)
 
 
@@ -185,9 +192,7 @@ def test_a_refused_call_fails_what_was_sent_behind_it(ann: Caller) -> None:
 # --- waiting ----------------------------------------------------------------------------------
 
 
-def test_waiting_ends_with_so_many_results_or_with_the_time(
-    ann: Caller, gate: threading.Event
-) -> None:
+def test_waiting_ends_with_so_many_results_or_with_the_time(ann: Caller, gate: Gate) -> None:
     counter = ann.make("Counter")
     done = [ann.call(counter, "incr") for _ in range(2)]
     held = ann.call(counter, "wait", "gate")
@@ -195,7 +200,7 @@ def test_waiting_ends_with_so_many_results_or_with_the_time(
     assert ann.ready(held, timeout_s=0.01) == set()
     assert ann.take_all(held, done[0], timeout_s=0.01) == []
     assert ann.take_all(done[0], held) == [1]
-    gate.set()
+    gate.opened.set()
     assert ann.ready(*done, held, count=3) == {*done, held}
 
 
@@ -213,15 +218,14 @@ def test_what_was_freed_is_gone_and_nobody_waits_for_it(ann: Caller) -> None:
 # --- cancel, deadline, kill -------------------------------------------------------------------
 
 
-def test_a_call_that_waits_is_cancelled_and_is_not_begun(
-    ann: Caller, gate: threading.Event
-) -> None:
+def test_a_call_that_waits_is_cancelled_and_is_not_begun(ann: Caller, gate: Gate) -> None:
     counter = ann.make("Counter")
     held = ann.call(counter, "wait", "gate")
     waiting, after = ann.call(counter, "incr", 100), ann.call(counter, "incr", 1)
+    assert gate.reached.wait(10)
     ann.ask(m.CancelCall(waiting))
     ann.ask(m.CancelCall(held))  # it runs: nothing happens
-    gate.set()
+    gate.opened.set()
     with pytest.raises(TaskCancelledError, match=r"Counter\.incr was cancelled"):
         ann.take(waiting)
     assert (ann.take(held), ann.take(after)) == ("gate", 1)
@@ -229,9 +233,10 @@ def test_a_call_that_waits_is_cancelled_and_is_not_begun(
     assert ann.take(after) == 1
 
 
-def test_a_call_that_waits_for_an_argument_is_cancelled(ann: Caller, gate: threading.Event) -> None:
+def test_a_call_that_waits_for_an_argument_is_cancelled(ann: Caller, gate: Gate) -> None:
     first, second = ann.make("Counter"), ann.make("Counter")
     held = ann.call(first, "wait", "gate")
+    assert gate.reached.wait(10)
     waiting = ann.call(second, "incr", Ref(held))
     ann.ask(m.CancelCall(waiting))
     with pytest.raises(TaskCancelledError):
@@ -239,32 +244,31 @@ def test_a_call_that_waits_for_an_argument_is_cancelled(ann: Caller, gate: threa
     assert ann.take(ann.call(second, "incr")) == 1
 
 
-def test_a_running_call_is_cancelled_with_its_actor(ann: Caller, gate: threading.Event) -> None:
+def test_a_running_call_is_cancelled_with_its_actor(ann: Caller, gate: Gate) -> None:
     counter = ann.make("Counter")
     running, waiting = ann.call(counter, "wait", "gate"), ann.call(counter, "incr")
+    assert gate.reached.wait(10)
     ann.ask(m.CancelCall(waiting, force=True))  # it does not run: only the call ends
     ann.ask(m.CancelCall(running, force=True))
     with pytest.raises(ActorDiedError, match="cancelled by force"):
         ann.take(running)
     with pytest.raises((TaskCancelledError, ActorDiedError)):
         ann.take(waiting)
-    gate.set()
+    gate.opened.set()
 
 
-def test_a_deadline_cancels_what_has_no_result(ann: Caller, gate: threading.Event) -> None:
+def test_a_deadline_cancels_what_has_no_result(ann: Caller, gate: Gate) -> None:
     counter = ann.make("Counter")
     held = ann.call(counter, "wait", "gate", timeout_s=0.01)
     waiting = ann.call(counter, "incr", 100, timeout_s=0.01)
     for late in (held, waiting):
         with pytest.raises(TaskCancelledError, match=r"by its deadline of 0\.01 s"):
             ann.take(late)
-    gate.set()
+    gate.opened.set()
     assert ann.take(ann.call(counter, "incr", timeout_s=10)) in {1, 101}
 
 
-def test_a_killed_actor_ends_what_is_under_way_and_all_later_calls(
-    ann: Caller, gate: threading.Event
-) -> None:
+def test_a_killed_actor_ends_what_is_under_way_and_all_later_calls(ann: Caller, gate: Gate) -> None:
     counter = ann.make("Counter")
     held, waiting = ann.call(counter, "wait", "gate"), ann.call(counter, "incr")
     ann.ask(m.KillActor(counter))
@@ -272,7 +276,7 @@ def test_a_killed_actor_ends_what_is_under_way_and_all_later_calls(
         with pytest.raises(ActorDiedError, match="it was killed"):
             ann.take(call)
     ann.ask(m.KillActor(counter))
-    gate.set()
+    gate.opened.set()
 
 
 def test_a_constructor_that_raises_is_told_as_death(ann: Caller) -> None:
@@ -284,12 +288,12 @@ def test_a_constructor_that_raises_is_told_as_death(ann: Caller) -> None:
 
 
 def test_an_actor_whose_handle_was_freed_ends_when_its_calls_have(
-    bob: FabricNode, ann: Caller, gate: threading.Event
+    bob: FabricNode, ann: Caller, gate: Gate
 ) -> None:
     counter = ann.make("Counter")
     held, last = ann.call(counter, "wait", "gate"), ann.call(counter, "incr")
     ann.ask(m.Invoke((), (counter,)))
-    gate.set()
+    gate.opened.set()
     assert (ann.take(held), ann.take(last)) == ("gate", 1)
     with pytest.raises(ObjectGoneError, match="actor"):
         ann.call(counter, "incr")
@@ -313,11 +317,12 @@ def test_a_crash_without_restarts_is_death(bob: FabricNode, ann: Caller) -> None
 
 
 def test_a_restarted_actor_has_lost_its_state_and_the_call_that_ran(
-    bob: FabricNode, ann: Caller, gate: threading.Event
+    bob: FabricNode, ann: Caller, gate: Gate
 ) -> None:
     counter = ann.make("Counter", 5, max_restarts=1)
     assert ann.take(ann.call(counter, "incr")) == 6
     running = ann.call(counter, "wait", "gate")
+    assert gate.reached.wait(10)
     crash(bob, counter)
     with pytest.raises(ActorUnavailableError):
         ann.take(running)
@@ -325,7 +330,7 @@ def test_a_restarted_actor_has_lost_its_state_and_the_call_that_ran(
     crash(bob, counter)
     with pytest.raises(ActorDiedError):
         ann.take(ann.call(counter, "incr"))
-    gate.set()
+    gate.opened.set()
 
 
 def test_resources_that_no_machine_has_are_told(bob: FabricNode, ann: Caller) -> None:
@@ -347,7 +352,7 @@ def test_a_named_actor_outlives_the_session_that_made_it(
     owner.take(owner.call(tally, "incr"))
     with pytest.raises(DuplicateError, match="tally"):
         owner.make("Counter", name="tally")
-    bob.node._loop.run(bob.node._service.calls.drop(tally[:8]))
+    bob.node._loop.run(calls_of(bob).drop(tally[:8]))
     found = ann.ask(m.FindActor("tally")).message
     assert isinstance(found, m.ActorFound)
     assert (found.object_id, found.cls.name) == (tally, "Counter")
@@ -390,8 +395,8 @@ def test_an_actor_of_another_session_does_not_exist(
 def test_the_actors_of_a_session_end_with_it(bob: FabricNode, ann: Caller) -> None:
     counter = ann.make("Counter")
     ann.take(counter)
-    bob.node._loop.run(bob.node._service.calls.drop(counter[:8]))
-    bob.node._loop.run(bob.node._service.calls.close())
+    bob.node._loop.run(calls_of(bob).drop(counter[:8]))
+    bob.node._loop.run(calls_of(bob).close())
     assert not bob.hosts._threads
 
 
@@ -442,9 +447,12 @@ def test_a_session_keeps_so_many_bytes_of_results(small: Caller) -> None:
 def test_a_call_waits_for_what_another_domain_deposits(
     bob: FabricNode, ann: Caller, *, is_early: bool
 ) -> None:
-    calls = bob.node._service.calls
+    calls = calls_of(bob)
     counter, arriving = ann.make("Counter"), ann.name()
-    deposit = lambda: bob.node._loop.loop.call_soon_threadsafe(calls.deposit, arriving, 41)  # noqa: E731
+
+    def deposit() -> None:
+        bob.node._loop.loop.call_soon_threadsafe(calls.deposit, arriving, 41)
+
     if is_early:
         deposit()
     call = ann.call(counter, "incr", Arriving(arriving))
