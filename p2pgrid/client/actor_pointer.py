@@ -157,7 +157,7 @@ class MethodPointer:
         Raises:
             ArgumentError: the call does not fit the signature.
             ValueTypeError, DtypeError, TooLargeError: a value cannot travel.
-            ForeignPointerError: a pointer is of another domain.
+            CapabilityError: our right does not let a pointer of another domain come here.
             ObjectGoneError: the actor, or a pointer, is of a session that has ended.
             P2PGridError: why the actor, or a pointer's object, was not made, where it is known.
         """

@@ -1,9 +1,9 @@
 """Calls of actors that travel together, and what became of them."""
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from typing_extensions import override
 
@@ -25,6 +25,13 @@ Positional = tuple[Value, ...]
 Named = Mapping[str, Value]
 
 
+class Move(Protocol):
+    """An object that is to come from another domain; see ``moves``."""
+
+    def begin(self) -> None:
+        """Asks for it."""
+
+
 class PackedCall(NamedTuple):
     """A call without a name for its result; its arrays are numbered from 0."""
 
@@ -34,6 +41,8 @@ class PackedCall(NamedTuple):
     buffers: list[bytes]
     header_size: int
     """Bytes that it takes of the header."""
+    moves: Sequence[Move] = ()
+    """What has to come from other domains; it is asked for when the call was sent."""
 
 
 class CallBatch(Bundle):

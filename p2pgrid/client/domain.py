@@ -74,6 +74,7 @@ class DomainClient:
         self.name = name
         self.users = Users(self)
         self.literal_limit = limits.frame // 2
+        self.move_s = timing.move_s
         self.transfers = Transfers(lambda: peer.peer_id, peer_id, timing=timing)
         """What goes by the bulk plane; its ``counters`` count the bytes."""
         self._limits, self._timing = limits, timing

@@ -20,6 +20,8 @@ class Home(Protocol):
     peer_id: PeerId
     literal_limit: int
     """Bytes that an array given as an operand may have."""
+    move_s: float
+    """How long an object of another domain may take to get here."""
 
     @property
     def addresses(self) -> tuple[str, ...]:

@@ -93,6 +93,8 @@ class Session:
             out = self.names.next()
             batch.add(out, packed)
             self._added(batch)
+        for move in packed.moves:
+            move.begin()
         return out, batch
 
     def free(self, object_id: ObjectId) -> None:
