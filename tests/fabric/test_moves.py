@@ -1,5 +1,7 @@
 """Objects that leave a domain: where they may go, and that nothing else of them does."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
@@ -31,14 +33,18 @@ from p2pgrid.protocol.messages import (
 )
 from p2pgrid.protocol.values import ArrayValue
 from tests.fabric.conftest import FabricNode, Grid
-from tests.fabric.moving import Receiver, Wire, move, refused, wire
-
-__all__ = ["wire"]
+from tests.fabric.moving import Receiver, Wire, move, refused, watched
 
 HEART = np.linspace(60.125, 180.375, 53)
 LARGE = np.arange(90_011.0)
 """Over ``Limits.inline``."""
 NOBODY = peer_id_of(bytes(range(32)))
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    with watched() as wire:
+        yield wire
 
 
 @pytest.fixture
