@@ -229,11 +229,9 @@ def test_a_receiver_that_is_gone_is_told(two: Two, monkeypatch: pytest.MonkeyPat
 def test_a_sender_that_dies_is_told(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
     heart, stats = two.publish("heart", LARGE), two.stats()
     p2pgrid.get(stats.double.remote(HEART))
-    stopped = []
 
     def stop(*_: object) -> None:
-        if not stopped:
-            stopped.append(two.data.link().close_soon("the clinic died"))
+        two.data.link().close_soon("the clinic died")
 
     monkeypatch.setattr("p2pgrid.net.bulk_cargo.Outgoing.by_link", stop)
     failed = failure_of(stats.mean.remote(heart))
