@@ -6,8 +6,10 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
+from actors.places import Places
 from actors.record_book import RecordBook
 from p2pgrid.errors import P2PGridError, UnavailableError
+from p2pgrid.net.link import Link
 from p2pgrid.net.peer import Peer
 from p2pgrid.net.streams import peer_id_in
 from p2pgrid.protocol.messages import Join
@@ -76,10 +78,12 @@ class Announcer:
         bootstrap: Sequence[str],
         next_sequence: NextSequence,
         turns: asyncio.Semaphore,
+        places: Places | None = None,
     ) -> None:
         self._peer, self._book = peer, book
         self._networks, self._bootstrap = tuple(networks), tuple(bootstrap)
         self._next_sequence, self._turns = next_sequence, turns
+        self._places = places
         self._renewing, self._putting = asyncio.Lock(), asyncio.Lock()
         self._to_networks = Rounds(self._tell_networks)
         self._to_dht = Rounds(self._tell_dht)
@@ -90,6 +94,17 @@ class Announcer:
     async def run(self) -> None:
         """Announces until it is cancelled."""
         await asyncio.gather(self._to_networks.run(), self._to_dht.run())
+
+    async def begin(self) -> None:
+        """Signs the records; a relayed node first asks its networks for its addresses."""
+        await self.renew()
+        if self._places is not None:
+            await self._tell_networks()
+
+    def on_over(self, link: Link) -> None:
+        """Notes that a link has ended: a place at a relay has ended with it."""
+        if self._places is not None and self._places.is_at(link.peer):
+            self._to_networks.soon()
 
     async def renew(self) -> None:
         """Signs the records anew, without telling anybody yet."""
@@ -110,8 +125,20 @@ class Announcer:
     async def _tell_networks(self) -> bool:
         if not self._networks or not await self._renewed():
             return not self._networks
+        before = self._relayed_at()
+        told = await self._join_all()
+        if self._relayed_at() != before:  # what was told is not where we are
+            self._put_again_at = 0.0
+            self._to_dht.soon()
+            told = await self._renewed() and await self._join_all()
+        return told
+
+    async def _join_all(self) -> bool:
         work = [self._tried("network", self._join, address) for address in self._networks]
         return all(await asyncio.gather(*work))
+
+    def _relayed_at(self) -> tuple[str, ...]:
+        return () if self._places is None else self._places.addresses
 
     async def _tell_dht(self) -> bool:
         async with self._turns:
@@ -147,6 +174,8 @@ class Announcer:
         link = self._peer.link_to(peer_id_in(address), (address,))
         records = self._book.dataset_records()
         link.request(Join(node=self._book.node_record(), datasets=records)).result()
+        if self._places is not None:
+            self._places.take(address, link)
 
     def _put(self) -> None:
         known = (*self._networks, *self._bootstrap)

@@ -49,8 +49,8 @@ class Granted:
 
     @property
     def via(self) -> str:
-        """The key that uses it, and the id of its last link, shortened."""
-        return f"{self.rights.audience[:8].hex()}/{self.rights.ids[-1][:4].hex()}"
+        """The beginning of the key that uses it, and the id of its last link."""
+        return f"{self.rights.audience[:8].hex()}/{self.rights.ids[-1].hex()}"
 
     @property
     def name(self) -> str:
@@ -68,7 +68,12 @@ class Granted:
         self.rights.require_live(now=self._now(), revoked=self._revoked)
 
     def on_end(self, callback: Callable[[], object]) -> Callable[[], object]:
-        """Has ``callback`` called when the capability ends; what is returned takes that back."""
+        """Has ``callback`` called when the capability ends; what is returned takes that back.
+
+        At once, when it has ended already.
+        """
+        if self.over is not None:
+            callback()
         key = object()
         self._ends[key] = callback
         return lambda: self._ends.pop(key, None)
@@ -145,14 +150,15 @@ class Capabilities:
         self._in_use.add(granted)
         return granted
 
-    def signed_by(self, link: bytes, encoded: bytes, key: bytes) -> bool:
-        """True when the key signed this link of the capability.
+    def signed_by(self, link: bytes, encoded: bytes, keys: Container[bytes]) -> bool:
+        """True when one of the keys signed this link of the capability.
 
         Raises:
             CapabilityError: it is not good, unless it is revoked already.
         """
         rights = verify(encoded, domain=self._domain, now=self._now())
-        return (link, key) in zip(rights.ids, rights.signers, strict=True)
+        links = zip(rights.ids, rights.signers, strict=True)
+        return any(each == link and signer in keys for each, signer in links)
 
     async def revoke(self, link: bytes, account: str) -> None:
         """Takes a link back, for good: what runs by it ends, also when we restart.

@@ -12,6 +12,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from actors.capabilities import Granted
@@ -147,7 +148,12 @@ class Gateway:
     """Sessions, logins and dispatch of one node."""
 
     def __init__(
-        self, service: Service, *, peer_id: PeerId, loop: asyncio.AbstractEventLoop
+        self,
+        service: Service,
+        *,
+        peer_id: PeerId,
+        loop: asyncio.AbstractEventLoop,
+        handlers: Mapping[type[Message], Handler] = MappingProxyType({}),
     ) -> None:
         self._service = service
         self._peer_id = peer_id
@@ -159,6 +165,7 @@ class Gateway:
             Begin: self._begin,
             Login: self._login,
             **service.handlers,
+            **handlers,
         }
 
     def on_request(self, inbound: Inbound) -> None:
@@ -269,6 +276,7 @@ class Gateway:
                 name=self._service.name,
                 nonce=session.nonce,
                 record=self._service.own_record(),
+                now=time.time(),
             )
         )
 

@@ -28,7 +28,6 @@ class Granting:
         return Answer(Done())
 
     def _is_signer(self, session: LinkSession, message: Revoke) -> bool:
-        return bool(message.capability) and any(
-            self._capabilities.signed_by(message.link, message.capability, key)
-            for key in session.keys
+        return bool(message.capability) and self._capabilities.signed_by(
+            message.link, message.capability, session.keys
         )

@@ -1,8 +1,9 @@
 """The files of a node's directory, which only its owner may enter.
 
-``node.json`` settings; ``identity`` the node's key; ``owner.pub`` the public key of the first
-owner; ``node.db`` state; ``registry.db`` a network's index; ``objects/`` tensors; ``exports/``
-exported actor classes; ``ray/`` the cluster and its logs, when the node has one of its own.
+``node.json`` settings; ``identity`` the node's key; ``network.key`` that of its closed network;
+``owner.pub`` the public key of the first owner; ``node.db`` state; ``registry.db`` a network's
+index; ``objects/`` tensors; ``exports/`` exported actor classes; ``ray/`` the cluster and its
+logs, when the node has one of its own.
 """
 
 import os
@@ -20,8 +21,13 @@ from nacl.signing import SigningKey
 from actors.logs import Level
 from p2pgrid.errors import DuplicateError, NodeError, NodeNotFoundError, SchemaError
 from p2pgrid.ids import PeerId, peer_id_of
+from p2pgrid.net import key_file
 from p2pgrid.net.bulk_files import sync_directory
+from p2pgrid.net.key_file import read_key
+from p2pgrid.protocol import network_key
 from p2pgrid.protocol.malformed import MALFORMED
+from p2pgrid.protocol.proxy import parse_proxy
+from p2pgrid.protocol.secret import Secret
 
 Kind = Literal["domain", "network"]
 SEED_BYTES = 32
@@ -46,8 +52,19 @@ class NodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Multiaddrs to tell others instead of ``host`` and ``port``: behind a NAT, or for 0.0.0.0."""
     networks: tuple[str, ...] = ()
     """Multiaddrs of networks to join; they also bootstrap the DHT."""
+    network_key: str = ""
+    """The key file of its closed network, which is copied into the node's directory; empty: it is
+    open. A closed node does not start without its key."""
     bootstrap: tuple[str, ...] = ()
     """Multiaddrs of other peers that bootstrap the DHT."""
+    relayed: bool = False
+    """A domain that takes no connections: others reach it by the relays of its networks."""
+    relay_port: int | None = None
+    """Where a network takes the pipes of relayed domains; 0: any; None: nowhere."""
+    websocket_port: int | None = None
+    """The same by WebSocket over TLS, for those whom only HTTPS passes: 443 is best."""
+    proxy: str = ""
+    """URL of an HTTP proxy through which all connections to others go."""
     num_cpus: float = 1.0
     num_gpus: float = 0.0
     resources: dict[str, float] = {}
@@ -65,6 +82,11 @@ class NodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         """The multiaddr to listen on."""
         return f"/ip4/{self.host}/tcp/{self.port}"
 
+    @property
+    def is_relay(self) -> bool:
+        """Whether it relays for others."""
+        return self.relay_port is not None or self.websocket_port is not None
+
 
 def settings_from(fields: Mapping[str, object]) -> NodeSettings:
     """Settings from plain values.
@@ -79,6 +101,12 @@ def settings_from(fields: Mapping[str, object]) -> NodeSettings:
         raise SchemaError(field="settings of a node", problem=str(error)) from error
     if settings.host == EVERYWHERE and not settings.announce:
         raise SchemaError(field="announce", problem=f"is needed with host {EVERYWHERE}")
+    if settings.relayed and settings.kind != "domain":
+        raise SchemaError(field="relayed", problem="is for domains")
+    if settings.is_relay and settings.kind != "network":
+        raise SchemaError(field="relay_port, websocket_port", problem="are for networks")
+    if settings.proxy:
+        parse_proxy(settings.proxy)
     _check_isolation(settings)
     return settings
 
@@ -102,6 +130,8 @@ class NodeStatus(Struct, frozen=True):
     peer_id: str
     directory: str
     isolation: Isolation
+    closed: bool
+    """Whether only members of its network reach it."""
     running: bool = False
     addresses: tuple[str, ...] = ()
     gateway_pid: int = 0
@@ -128,14 +158,16 @@ class NodeDirectory:
 
         Raises:
             DuplicateError: a node lives here already.
+            NetworkKeyFileError: the network's key cannot be read; nothing was made.
         """
         if self.settings_file.exists():
             raise DuplicateError(what="node in", name=str(self.path))
+        key = self._key_of(settings)
         for folder in (self.path, self.objects):
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o700)
         write_private(self.identity_file, secrets.token_bytes(32))
-        self._write(settings)
+        self._write(settings, key)
 
     def settings(self) -> NodeSettings:
         """The settings.
@@ -161,6 +193,7 @@ class NodeDirectory:
 
         Raises:
             NodeError: another name, kind or isolation: what is meant is another node.
+            NetworkKeyFileError: the network's key cannot be read; nothing was changed.
             NodeNotFoundError, SchemaError: see ``settings`` and ``settings_from``.
         """
         old = self.settings()
@@ -171,7 +204,7 @@ class NodeDirectory:
             raise NodeError(f"in {self.path} lives the {old.kind} {old.name!r}; choose another")
         if new.embedded != old.embedded:
             raise NodeError(f"{old.name} was made in the cluster {old.embedded}; make another")
-        self._write(new)
+        self._write(new, self._key_of(new))
 
     def join(self, network: str) -> None:
         """Adds the multiaddr of a network, from the next start on; twice is as once."""
@@ -187,9 +220,24 @@ class NodeDirectory:
             peer_id=self.peer_id(),
             directory=str(self.path),
             isolation=settings.isolation,
+            closed=settings.network_key != "",
         )
 
-    def _write(self, settings: NodeSettings) -> None:
+    def network_key(self) -> Secret | None:
+        """The key of the closed network that the node is in; None: it is open.
+
+        Raises:
+            NetworkKeyFileError: the file is missing or damaged.
+        """
+        return self._key_of(self.settings())
+
+    def _key_of(self, settings: NodeSettings) -> Secret | None:
+        return read_key(self.path / settings.network_key) if settings.network_key else None
+
+    def _write(self, settings: NodeSettings, key: Secret | None) -> None:
+        if key is not None:
+            write_private(self.path / key_file.NAME, network_key.encode(key))
+            settings = structs.replace(settings, network_key=key_file.NAME)
         write_private(self.settings_file, msgspec.json.format(msgspec.json.encode(settings)))
 
     def seed(self) -> bytes:

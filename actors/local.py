@@ -128,6 +128,10 @@ class LocalRegistry(_Port):
         """See ``RegistryPort``."""
         await self._call(self.registry.join, peer, node, datasets)
 
+    async def lists(self, peer: str) -> bool:
+        """See ``RegistryPort``."""
+        return await self._call(self.registry.lists, peer)
+
     async def search(self, tags: Sequence[str]) -> tuple[bytes, ...]:
         """See ``RegistryPort``."""
         return await self._call(self.registry.search, tags)

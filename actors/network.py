@@ -1,4 +1,7 @@
-"""What a network answers: join, search. It verifies what it indexes; its clients verify again."""
+"""What a network answers: join, search, a place at its relay.
+
+It verifies what it indexes; its clients verify again.
+"""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -9,8 +12,9 @@ from actors.meter import Load
 from actors.ports import RegistryPort
 from actors.record_book import RecordBook, fitting
 from p2pgrid.errors import AuthenticationError, PermissionDeniedError
+from p2pgrid.net.relay import Relay
 from p2pgrid.policy.leases import Lease, Owner
-from p2pgrid.protocol.messages import Account, Done, Join, Message, Search
+from p2pgrid.protocol.messages import Account, Done, Join, Message, Reserve, Reserved, Search
 
 
 class Network:
@@ -18,11 +22,13 @@ class Network:
 
     kind = "network"
 
-    def __init__(self, *, registry: RegistryPort, book: RecordBook) -> None:
+    def __init__(
+        self, *, registry: RegistryPort, book: RecordBook, relay: Relay | None = None
+    ) -> None:
         self.name = book.name
-        self._registry, self._book = registry, book
+        self._registry, self._book, self._relay = registry, book, relay
         self.handlers: Mapping[type[Message], Handler] = MappingProxyType(
-            {Join: self._join, Search: self._search}
+            {Join: self._join, Search: self._search, Reserve: self._reserve}
         )
         self.by_capability: frozenset[type[Message]] = frozenset()
 
@@ -67,6 +73,12 @@ class Network:
         """Lists the peer at the other end of the link; nobody can list somebody else."""
         await self._registry.join(session.link.peer, message.node, message.datasets)
         return Answer(Done())
+
+    async def _reserve(self, session: LinkSession, _: Reserve, __: object) -> Answer:
+        """Gives a place at the relay to a domain that is listed here."""
+        if self._relay is None or not await self._registry.lists(session.link.peer):
+            raise PermissionDeniedError(action="a place at its relay", domain=self.name)
+        return Answer(Reserved(self._relay.reserve(session.link)))
 
     async def _search(self, _: LinkSession, message: Search, __: object) -> Answer:
         if not message.tags:

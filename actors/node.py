@@ -18,6 +18,7 @@ from actors.loop import LoopThread, end_tasks
 from actors.metrics import MetricsServer, NodeCollector
 from actors.network import Network
 from actors.no_hosts import NoHosts
+from actors.places import Places
 from actors.ports import HostsPort, RegistryPort, StatePort, StorePort
 from actors.pushing import Pusher
 from actors.record_book import RecordBook
@@ -27,7 +28,11 @@ from p2pgrid.ids import PeerId
 from p2pgrid.net.bulk_server import BulkServer
 from p2pgrid.net.counters import Counters
 from p2pgrid.net.link import Inbound, Link
-from p2pgrid.net.peer import Peer, libp2p_peer
+from p2pgrid.net.peer import Peer, Routing, libp2p_peer
+from p2pgrid.net.relay import Relay, RelayPorts
+from p2pgrid.protocol.proxy import parse_proxy
+from p2pgrid.protocol.records import MAX_ADDRESSES
+from p2pgrid.protocol.secret import Secret
 
 
 class MakePeer(Protocol):
@@ -43,6 +48,8 @@ class MakePeer(Protocol):
         on_over: Callable[[Link], None],
         limits: Limits,
         timing: Timing,
+        network_key: Secret | None,
+        routing: Routing,
     ) -> Peer:
         """A peer that was not started yet."""
 
@@ -59,6 +66,7 @@ class Node:
         settings: NodeSettings,
         *,
         seed: bytes,
+        network_key: Secret | None = None,
         state: StatePort,
         store: StorePort | None = None,
         objects: Path | None = None,
@@ -77,6 +85,10 @@ class Node:
         self._background: list[asyncio.Task[None]] = []
         self._turns = announcing or asyncio.Semaphore()
         self._settings, self._state = settings, state
+        self._relay: Relay | None = None
+        if has_sockets and settings.is_relay:
+            ports = RelayPorts(settings.relay_port, settings.websocket_port)
+            self._relay = Relay(settings.host, ports, limits=limits, timing=timing)
         self._peer = make_peer(
             seed,
             listen=(settings.listen,),
@@ -85,12 +97,21 @@ class Node:
             on_over=self._on_over,
             limits=limits,
             timing=timing,
+            network_key=network_key,
+            routing=Routing(
+                parse_proxy(settings.proxy) if settings.proxy else None,
+                settings.relayed,
+                self._relay,
+            ),
         )
+        self._places: Places | None = None
+        if settings.relayed:
+            self._places = Places(self._peer, name=settings.name, bulk_port=self._bulk_port)
         self._book = RecordBook(
             seed=seed,
             name=settings.name,
             kind=settings.kind,
-            addresses=lambda: self._peer.addresses,
+            addresses=lambda: self.addresses,
         )
         self._bulk: BulkServer | None = None
         if has_sockets and store is not None:
@@ -110,13 +131,19 @@ class Node:
         self._service = self._make_service(
             store, registry, exports=exports, hosts=hosts, limits=limits, timing=timing
         )
-        self._gateway = Gateway(self._service, peer_id=self._book.peer_id, loop=self._loop.loop)
+        self._gateway = Gateway(
+            self._service,
+            peer_id=self._book.peer_id,
+            loop=self._loop.loop,
+            handlers={} if self._places is None else self._places.handlers,
+        )
         collector = NodeCollector(
             self._gateway.meter,
             load=self._service.held,
             links=lambda: self._peer.links,
             planes={"control": self._peer.counters}
-            | ({} if self._bulk is None else {"bulk": self._bulk.counters}),
+            | ({} if self._bulk is None else {"bulk": self._bulk.counters})
+            | ({} if self._relay is None else {"relay": self._relay.counters}),
         )
         self._metrics = MetricsServer(collector)
 
@@ -127,8 +154,9 @@ class Node:
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """Where others reach the node."""
-        return self._peer.addresses
+        """Where others reach the node; of one that is relayed none before its relay answered."""
+        relayed = () if self._places is None else self._places.addresses
+        return (*self._peer.addresses, *relayed)[:MAX_ADDRESSES]
 
     @property
     def metrics(self) -> str:
@@ -149,7 +177,7 @@ class Node:
         self._peer.start()
         if self._transfers is not None:
             self._background.append(self._loop.spawn(self._transfers.run()))
-        self._loop.run(self._announcer.renew())
+        self._loop.run(self._announcer.begin())
         self._background.append(self._loop.spawn(self._announcer.run()))
 
     def stop(self) -> None:
@@ -172,6 +200,10 @@ class Node:
 
     def _on_over(self, link: Link) -> None:
         self._gateway.on_over(link)
+        self._loop.loop.call_soon_threadsafe(self._announcer.on_over, link)
+
+    def _bulk_port(self) -> int | None:
+        return None if self._bulk is None else self._bulk.port
 
     def _make_service(
         self,
@@ -190,9 +222,10 @@ class Node:
             bootstrap=self._settings.bootstrap,
             next_sequence=lambda now: self._state.next_sequence(now=now),
             turns=self._turns,
+            places=self._places,
         )
         if registry is not None:
-            return Network(registry=registry, book=self._book)
+            return Network(registry=registry, book=self._book, relay=self._relay)
         if store is None or self._transfers is None:
             raise ValueError("a domain needs a store and its directory, a network a registry")
         return Domain(

@@ -153,6 +153,7 @@ class PackedNode:
             self._node = Node(
                 settings,
                 seed=directory.seed(),
+                network_key=directory.network_key(),
                 state=LocalState(state, worker),
                 store=store,
                 objects=directory.objects if store is not None else None,

@@ -185,5 +185,8 @@ class RegistryPort(Protocol):
     async def join(self, peer: str, node: bytes, datasets: Sequence[bytes]) -> None:
         """Replaces what is known of a peer."""
 
+    async def lists(self, peer: str) -> bool:
+        """Whether a peer has joined, and its record has not expired."""
+
     async def search(self, tags: Sequence[str]) -> tuple[bytes, ...]:
         """Records of datasets that have all these tags and have not expired."""

@@ -71,6 +71,11 @@ class Registry:
                     [(normalise_tag(tag), row.lastrowid) for tag in body.tags],
                 )
 
+    def lists(self, peer: str) -> bool:
+        """Whether a peer has joined, and its record has not expired."""
+        known = self._journal.rows("SELECT expires FROM nodes WHERE peer = ?", peer)
+        return bool(known) and known[0][0] > self._now()
+
     def search(self, tags: Sequence[str]) -> tuple[bytes, ...]:
         """Records of datasets that have all these tags and have not expired."""
         wanted = sorted({normalise_tag(tag) for tag in tags})

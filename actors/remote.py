@@ -92,6 +92,10 @@ class RegistryHandle(_Port):
         """See ``RegistryPort``."""
         await self._call("join", peer, node, datasets)
 
+    async def lists(self, peer: str) -> bool:
+        """See ``RegistryPort``."""
+        return await self._call("lists", peer)  # type: ignore[no-any-return]
+
     async def search(self, tags: Sequence[str]) -> tuple[bytes, ...]:
         """See ``RegistryPort``."""
         return await self._call("search", tags)  # type: ignore[no-any-return]
@@ -123,6 +127,7 @@ class RemoteGateway:
         self._node = Node(
             settings,
             seed=place.seed(),
+            network_key=place.network_key(),
             state=StateHandle(state, name=settings.name),
             store=None if store is None else _store_port(store, channel, name=settings.name),
             objects=None if store is None else place.objects,

@@ -6,8 +6,6 @@ upload against TLS into a synced file, a download against TLS into fresh memory.
 medians; MB are 10**6 bytes, CPU seconds those of both sides.
 """
 
-import argparse
-import json
 import resource
 import statistics
 import tempfile
@@ -25,8 +23,8 @@ from numpy.typing import NDArray
 from actors.cluster import load_cluster
 from actors.processes import members
 from benchmarks.baselines.tls_socket import Cost, TlsSocket, tls_socket
-from p2pgrid import Client, DomainClient, Node, launch, stop
-from p2pgrid.client.launch import OWNER
+from benchmarks.nodes import launched, owner_at, report
+from p2pgrid import DomainClient, Node
 
 SIZES_MIB = (256, 1024)
 ROUNDS = 5
@@ -41,30 +39,14 @@ _names = count()
 
 
 def main() -> None:
-    """Runs the benchmark on a node of its own and prints its line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true", help="print the JSON line only")
-    quiet = parser.parse_args().json
-    with tempfile.TemporaryDirectory(prefix="p2pgrid-bench-") as folder:
-        result = run(Path(folder))
-    if not quiet:
-        for key, value in result.items():
-            print(f"{key:>34} {value:12,.3f}")
-    print(json.dumps({key: round(value, 3) for key, value in result.items()}))
+    """Runs the benchmark and prints its line."""
+    report(__doc__, run)
 
 
 def run(home: Path) -> dict[str, float]:
     """All measurements, on a node that is made for them."""
-    client = Client(home)
-    node = launch("bulk", client=client)
-    try:
-        domain = client.connect(node.address)
-        assert isinstance(domain, DomainClient)
-        objects = node.directory / "objects"
-        return measure(domain.login(OWNER), node_processes(node), objects)
-    finally:
-        client.close()
-        stop(node.directory)
+    with launched(home) as (client, node, _):
+        return measure(owner_at(client, node), node_processes(node), node.directory / "objects")
 
 
 def measure(

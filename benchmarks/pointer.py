@@ -4,12 +4,10 @@ The client is this process; the node is a real Ray cluster with token auth; the 
 driver of that same cluster. Rounds alternate between the two; reported are medians.
 """
 
-import argparse
 import json
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,8 +18,8 @@ import psutil
 
 from actors.cluster import RunningCluster, driver_environment, load_cluster
 from actors.processes import members
-from p2pgrid import Client, DomainClient, Node, TensorPointer, launch, stop
-from p2pgrid.client.launch import OWNER
+from benchmarks.nodes import launched, owner_at, report
+from p2pgrid import Client, DomainClient, Node, TensorPointer
 
 ROUNDS = 7
 OPERATIONS = 2000
@@ -32,43 +30,24 @@ MB = 1e6
 
 def main() -> None:
     """Runs the benchmark and prints its line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true", help="print the JSON line only")
-    quiet = parser.parse_args().json
-    with tempfile.TemporaryDirectory(prefix="p2pgrid-bench-") as folder:
-        result = run(Path(folder))
-    if not quiet:
-        for key, value in result.items():
-            print(f"{key:>26} {value:12,.2f}")
-    print(json.dumps({key: round(value, 3) for key, value in result.items()}))
+    report(__doc__, run)
 
 
 def run(home: Path) -> dict[str, float]:
     """All measurements on one node."""
-    client = Client(home)
-    started = time.perf_counter()
-    node = launch("bench", client=client)
-    result = {"node_start_s": time.perf_counter() - started}
-    try:
-        pointer = owner_at(client, node).publish("number", np.zeros(())).pointers[0]
-        running = load_cluster(node.directory / "ray")
-        assert running is not None
-        check_processes(node, running)
-        with baseline(running) as rounds:
-            result |= compare(rounds, pointer)
-        result["connect_ms_p50"] = connect_ms(home, node)
-        result["node_pss_mb"] = pss_mb(running)
-    finally:
-        client.close()
-        stop(node.directory)
-    return result
+    with launched(home) as (client, node, start_s):
+        return {"node_start_s": start_s, **measure_node(owner_at(client, node), node, home)}
 
 
-def owner_at(client: Client, node: Node) -> DomainClient:
-    """The node, logged in to as its owner."""
-    domain = client.connect(node.address)
-    assert isinstance(domain, DomainClient)
-    return domain.login(OWNER)
+def measure_node(owner: DomainClient, node: Node, home: Path) -> dict[str, float]:
+    """What operations and connections cost, by the owner of a node that has done nothing yet."""
+    pointer = owner.publish("number", np.zeros(())).pointers[0]
+    running = load_cluster(node.directory / "ray")
+    assert running is not None
+    check_processes(node, running)
+    with baseline(running) as rounds:
+        result = compare(rounds, pointer)
+    return result | {"connect_ms_p50": connect_ms(home, node), "node_pss_mb": pss_mb(running)}
 
 
 def compare(rounds: Iterator[dict[str, float]], pointer: TensorPointer) -> dict[str, float]:

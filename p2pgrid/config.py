@@ -41,6 +41,12 @@ class Limits:
     """Connections to the bulk port that have shown no token yet."""
     disk_spare: int = 64 * MIB
     """Bytes of the disk that no array may take: the node's own records need them."""
+    places: int = 256
+    """Domains that a relay serves at once."""
+    pipes: int = 1000
+    """Pairs of connections that a relay joins; each takes two descriptors."""
+    peer_pipes: int = 128
+    """The same of one domain, and of one address that dials."""
     session_objects: int = 100_000
     session_bytes: int = 1024 * MIB
     """Of one session, and of all those of one account that wait for it to come back; once more
@@ -85,6 +91,8 @@ class Timing:
     """An interrupted transfer that nobody resumes is removed after this time."""
     move_s: float = 3600.0
     """How long an object may take to another domain, from when somebody asks for it."""
+    pipe_idle_s: float = 900.0
+    """A pipe through a relay on which nothing moves for this long is closed."""
     orphan_s: float = 3600.0
     """A file that no dataset names is removed when it is older, at the start of a domain."""
 

@@ -10,7 +10,10 @@ P2PGridError
 │   │   ├── PortInUseError           121  choose another port
 │   │   ├── InsecureListenerError    122  a Ray socket is reachable from outside: refused
 │   │   └── NodeNotFoundError        123  no node lives in this directory
-│   └── AddressError                 130  the address cannot be read
+│   ├── AddressError                 130  the address cannot be read
+│   ├── UnknownPeerError             131  no such node was met before: give its address
+│   ├── NetworkKeyFileError          140  the key file of a closed network cannot be used
+│   └── ClockSkewError               150  two machines disagree about the time
 ├── NetworkError                     2xx  look at the link, perhaps try again
 │   ├── TransportError               209  the link failed; ``retryable`` says whether to repeat
 │   │   ├── PeerUnreachableError     201  nobody answered at the addresses
@@ -18,7 +21,9 @@ P2PGridError
 │   │   │   └── NetworkUnreachableError  203
 │   │   ├── RemoteTimeoutError       204  the deadline passed
 │   │   ├── BusyError                205  the peer's queues are full: repeat later
-│   │   └── UnavailableError         206  a part of the node restarts: repeat in a moment
+│   │   ├── UnavailableError         206  a part of the node restarts: repeat in a moment
+│   │   ├── RelayRefusedError        207  a relay carries nothing to the peer
+│   │   └── ProxyRefusedError        208  the HTTP proxy on the way opened no tunnel
 │   ├── RemoteProtocolError          210  the peer broke the protocol: hang up
 │   ├── LocalProtocolError           211  we would break the protocol: a mistake of the caller
 │   ├── RecordError                  220  a DHT or registry record is not to be believed
@@ -27,6 +32,7 @@ P2PGridError
 │   │   ├── StaleRecordError         223  older than one already known
 │   │   └── OversizedRecordError     224
 │   ├── IdentityMismatchError        230  the peer is not who the address says
+│   ├── NetworkKeyError              231  the peer is in another closed network, or in none
 │   └── TransferError                240  a large array did not arrive; what is durable counts
 │       ├── DiskFullError            241  no room on the disk, with both numbers
 │       └── TransferCancelledError   242  the caller stopped it
@@ -182,6 +188,45 @@ class AddressError(ConfigError):
         )
 
 
+class UnknownPeerError(ConfigError):
+    """A node was named that this person has not met."""
+
+    code = 131
+
+    def __init__(self, *, name: str) -> None:
+        super().__init__(
+            f"no node {name[:200]!r} was met from here; give its address, "
+            "such as /ip4/192.0.2.7/tcp/4001/p2p/12D3KooW..."
+        )
+        self.name = name
+
+
+class ClockSkewError(ConfigError):
+    """The clock of a node and ours differ by more than logins bear."""
+
+    code = 150
+
+    def __init__(self, *, peer: str, ahead_s: float, limit_s: float) -> None:
+        super().__init__(
+            f"the clock of {peer} is {ahead_s:+,.0f} s from ours, but logins bear {limit_s:g} s; "
+            "set both clocks by a time service (NTP)"
+        )
+        self.peer, self.ahead_s, self.limit_s = peer, ahead_s, limit_s
+
+
+class NetworkKeyFileError(ConfigError):
+    """A file with the key of a closed network cannot be used."""
+
+    code = 140
+
+    def __init__(self, *, path: str, problem: str) -> None:
+        super().__init__(
+            f"the network key file {path} cannot be used: {problem}; "
+            "get it from whoever runs the network, or make one with: p2pgrid network new-key FILE"
+        )
+        self.path, self.problem = path, problem
+
+
 class NetworkError(P2PGridError):
     """Something between the peers went wrong."""
 
@@ -258,6 +303,29 @@ class UnavailableError(TransportError):
         self.domain = domain
 
 
+class RelayRefusedError(TransportError):
+    """A relay carries nothing to a peer, or nothing more."""
+
+    code = 207
+
+    def __init__(self, *, relay: str, peer: str, reason: str) -> None:
+        super().__init__(f"the relay at {relay} refused a pipe to {peer}: {reason}")
+        self.relay, self.peer, self.reason = relay, peer, reason
+
+
+class ProxyRefusedError(TransportError):
+    """The HTTP proxy on the way opened no tunnel."""
+
+    code = 208
+
+    def __init__(self, *, proxy: str, target: str, answer: str) -> None:
+        super().__init__(
+            f"the proxy {proxy} opened no tunnel to {target}: {answer}; "
+            "ask who runs it to allow that port, or use an address with a port that it allows"
+        )
+        self.proxy, self.target, self.answer = proxy, target, answer
+
+
 class RemoteProtocolError(NetworkError):
     """The peer sent what the protocol does not allow; the connection is closed."""
 
@@ -304,6 +372,22 @@ class IdentityMismatchError(NetworkError):
     """The peer that answered is not the one that was asked for."""
 
     code = 230
+
+
+class NetworkKeyError(NetworkError):
+    """Who answered is not in our closed network; or we have no key, and it is in one."""
+
+    code = 231
+
+    def __init__(self, *, peer: str, has_key: bool) -> None:
+        advice = (
+            "check the key file with whoever runs the network"
+            if has_key
+            else "if it is in a closed network, get the key file from whoever runs that"
+        )
+        ours = "in this network's key" if has_key else "as an open libp2p peer does"
+        super().__init__(f"{peer} answered, but not {ours}; {advice}")
+        self.peer, self.has_key = peer, has_key
 
 
 class TransferError(NetworkError):

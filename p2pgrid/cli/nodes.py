@@ -14,6 +14,7 @@ from p2pgrid.cli.output import Format, FormatOption, show_record
 from p2pgrid.cli.wallet import open_wallet
 from p2pgrid.client import launch, node_commands
 from p2pgrid.config import default_home
+from p2pgrid.net.key_file import home_key
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 NEXT_START = "takes effect at its next start"
@@ -92,6 +93,39 @@ BootstrapOption = Annotated[
 NetworksOption = Annotated[
     list[str] | None, typer.Option("--network", help="Multiaddr of a network to join. Repeatable.")
 ]
+NetworkKeyOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Key file of a closed network to be in; it is copied. "
+        "[default: network.key in $P2PGRID_HOME, if there is one]"
+    ),
+]
+ProxyOption = Annotated[
+    str | None,
+    typer.Option(help="URL of an HTTP proxy through which all its connections go."),
+]
+RelayedOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--relayed/--direct",
+        help="Takes no connections: others reach it by the relays of its networks. "
+        "[default: direct]",
+    ),
+]
+RelayPortOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0, max=65535, help="TCP port where it relays for domains; 0: any. [default: none]"
+    ),
+]
+WebsocketPortOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=65535,
+        help="The same by WebSocket over TLS, best on 443; 0: any. [default: none]",
+    ),
+]
 CpusOption = Annotated[int | None, typer.Option(min=0, help="CPUs that it offers. [default: 1]")]
 GpusOption = Annotated[int | None, typer.Option(min=0, help="GPUs that it offers. [default: 0]")]
 ResourcesOption = Annotated[
@@ -128,6 +162,8 @@ def place(name: str | None, directory: Path | None) -> Path:
 def given(**settings: object) -> dict[str, Any]:
     """The settings that were on the command line."""
     chosen: dict[str, Any] = {key: value for key, value in settings.items() if value is not None}
+    if "network_key" in chosen:
+        chosen |= launch.in_network(chosen["network_key"])
     if "isolation" in chosen:
         chosen |= launch.isolated(chosen["isolation"].value, default_home())
     if "resources" in chosen:
@@ -147,7 +183,9 @@ def make(
     """Makes a node, or changes the given settings of one that exists; shows it."""
     where = place(name, directory)
     is_new = not launch.is_made(where)
-    if not is_new:
+    if is_new:
+        settings = {**launch.in_network(home_key(default_home())), **settings}
+    else:
         launch.change_settings(where, name=name, kind=kind, settings=settings)
     launch.make_nodes(
         {name: where},

@@ -27,11 +27,13 @@ from p2pgrid.errors import (
 )
 from p2pgrid.ids import PeerId
 from p2pgrid.net.calls import begin
+from p2pgrid.net.key_file import home_key, read_key
 from p2pgrid.net.link import Inbound
-from p2pgrid.net.peer import Peer, libp2p_peer
+from p2pgrid.net.peer import Peer, Routing, libp2p_peer
 from p2pgrid.net.streams import peer_id_in
 from p2pgrid.protocol.capability import decode
 from p2pgrid.protocol.messages import Found
+from p2pgrid.protocol.proxy import parse_proxy
 from p2pgrid.protocol.records import NodeRecord
 
 
@@ -40,25 +42,48 @@ class Client:
 
     Its peer id is new in every process, so that nodes cannot link its visits by it; who it is, it
     proves to each domain with that domain's own key from the wallet.
+
+    With a ``network_key`` it is in a closed network, and meets nobody else; in one network only.
     """
 
     def __init__(
         self,
         home: Path | None = None,
         *,
+        peer: Peer | None = None,
         wallet: Wallet | None = None,
+        network_key: Path | None = None,
         limits: Limits = DEFAULT_LIMITS,
         timing: Timing = DEFAULT_TIMING,
+        proxy: str | None = None,
         make_peer: Callable[[], Peer] | None = None,
     ) -> None:
+        """Makes a client; nothing is dialled yet.
+
+        Args:
+            home: where the wallet and the known peers are; default: ``$P2PGRID_HOME``.
+            peer: our end of the network; default: one of our own.
+            wallet: default: the one in ``home``.
+            network_key: key file of the closed network that it is in; default: ``network.key`` in
+                ``home``, if there is one.
+            limits: on what others may send.
+            timing: how long anything may take.
+            proxy: ``http://host:port`` of an HTTP proxy, through which all connections go.
+            make_peer: makes the peers of this client; default: on libp2p.
+
+        Raises:
+            SchemaError: ``proxy`` is no such URL.
+        """
         self.home = home or default_home()
+        self.network_key = network_key or home_key(self.home)
         self.wallet = wallet or Wallet(
             self.home / "wallet.json", passphrase=passphrase_from_environment()
         )
         self._known = KnownPeers(self.home / "peers.json")
         self._limits, self._timing = limits, timing
+        self._routing = Routing(None if proxy is None else parse_proxy(proxy))
         self._lock = threading.Lock()
-        self._peer: Peer | None = None
+        self._peer = peer
         self._make_peer = make_peer or self._libp2p_peer
         self._domains: dict[PeerId, DomainClient] = {}
         self._granted: dict[bytes, tuple[Peer, DomainClient]] = {}
@@ -82,6 +107,8 @@ class Client:
             AddressError: it cannot be read.
             NetworkUnreachableError: nobody answered.
             IdentityMismatchError: somebody else answered.
+            NetworkKeyError: who answered is not in our closed network, or we are not in its.
+            NetworkKeyFileError: our network's key cannot be read.
         """
         peer_id = peer_id_in(address)
         challenge = begin(self.peer.link_to(peer_id, (address,)))
@@ -104,6 +131,7 @@ class Client:
 
         Raises:
             NetworkUnreachableError: none of the known peers answered.
+            NetworkKeyError: none did, and at least one is not in our closed network.
         """
         if not tags:
             raise SchemaError(field="tags", problem="name at least one")
@@ -212,6 +240,8 @@ class Client:
             on_request=_refuse,
             limits=self._limits,
             timing=self._timing,
+            network_key=None if self.network_key is None else read_key(self.network_key),
+            routing=self._routing,
         )
 
     def _remember(self, peer_id: PeerId, record: NodeRecord) -> None:

@@ -43,7 +43,13 @@ class Node:
 
     @property
     def address(self) -> str:
-        """What others give to ``connect``."""
+        """What others give to ``connect``.
+
+        Raises:
+            NodeError: nobody can reach it yet.
+        """
+        if not self.addresses:
+            raise NodeError(f"{self.name} has no address yet: none of its networks relays for it")
         return self.addresses[0]
 
     def connect(self) -> "DomainClient | NetworkClient":
@@ -113,15 +119,17 @@ def launch(
         isolation: what the node is made with and keeps.
         directory: where the node keeps everything; for a single name.
         client: whose wallet gets the owner's key; default: the one of this program. The embedded
-            cluster is in ``embedded`` in its home.
+            cluster is in ``embedded`` in its home. If it is in a closed network, so is the node.
         settings: fields of the node's settings, used when it is made: ``host``, ``port``,
-            ``networks`` and ``bootstrap`` (multiaddrs); with isolation ``cluster`` also
-            ``num_cpus``, ``num_gpus``, ``resources``, ``object_store_bytes``.
+            ``networks`` and ``bootstrap`` (multiaddrs), ``network_key`` (a key file); with
+            isolation ``cluster`` also ``num_cpus``, ``num_gpus``, ``resources``,
+            ``object_store_bytes``.
 
     Raises:
         MissingExtraError: the ``node`` extra is not installed.
         PortInUseError, InsecureListenerError: it did not start.
-        NodeError: it did not start, or was made with another isolation.
+        NodeError: it did not start, or was made with another isolation, or open for a client in a
+            closed network.
         SchemaError: a setting does not exist, or does not go with the isolation.
     """
     client = client or _default_client()
@@ -131,7 +139,11 @@ def launch(
         if not isinstance(name, str):
             raise SchemaError(field="directory", problem="is for a single name")
         places = {name: directory}
-    chosen = {**settings, **isolated(isolation, client.home)}
+    chosen = {
+        **in_network(client.network_key),
+        **settings,
+        **isolated(isolation, client.home),
+    }
     make_nodes(places, kind=kind, wallet=client.wallet, settings=chosen)
     if isolation == "cluster":
         nodes = [start(place, client=client) for place in places.values()]
@@ -145,6 +157,11 @@ def isolated(isolation: Isolation, home: Path) -> dict[str, str]:
     if isolation == "cluster":
         return {"isolation": isolation}
     return {"isolation": isolation, "embedded": str((home / "embedded").absolute())}
+
+
+def in_network(key_file: Path | None) -> dict[str, str]:
+    """The settings of a node in the closed network with this key file; without one, it is open."""
+    return {} if key_file is None else {"network_key": str(key_file.absolute())}
 
 
 def make_nodes(
@@ -167,11 +184,11 @@ def make_nodes(
 
     Raises:
         AddressError: an address of a network or peer cannot be read.
-        NodeError: one exists, with another isolation.
+        NodeError: one exists, with another isolation, or open where a closed one is asked for.
         SchemaError: a setting does not exist, or its value has the wrong type.
     """
     new = {name: place for name, place in places.items() if not is_made(place)}
-    _check_isolation([place for place in places.values() if place not in new.values()], settings)
+    _check_existing([place for place in places.values() if place not in new.values()], settings)
     if new:
         _check_addresses(settings)
         made = [
@@ -188,12 +205,17 @@ def is_made(directory: Path) -> bool:
     return (directory / "node.json").exists()
 
 
-def _check_isolation(existing: Sequence[Path], settings: Mapping[str, Any]) -> None:
-    """An owner who asks for a cluster must not get something weaker that was made before."""
-    if not existing or "isolation" not in settings:
+def _check_existing(existing: Sequence[Path], settings: Mapping[str, Any]) -> None:
+    """An owner must not get something weaker than asked for that was made before."""
+    if not existing or not {"isolation", "network_key"} & settings.keys():
         return
     for status in node_commands.on_nodes("show", [(place,) for place in existing]):
-        if status["isolation"] != settings["isolation"]:
+        if "network_key" in settings and not status["closed"]:
+            raise NodeError(
+                f"{status['name']} was made open; close it with: "
+                f"p2pgrid {status['kind']} init {status['name']} --network-key FILE"
+            )
+        if settings.get("isolation", status["isolation"]) != status["isolation"]:
             raise NodeError(
                 f"{status['name']} was made with isolation {status['isolation']}, not "
                 f"{settings['isolation']}; say so, or choose another name"

@@ -170,8 +170,7 @@ class TensorPointer(Operators, Protocols, Shareable, Handle):
         """Takes the values home, and the object away: after that, the domain holds it no more.
 
         Data of datasets stay with their owner; taking them home leaves everything as it was. A get
-        that fails takes nothing away. A large array travels by a connection of its own, which is
-        resumed when it breaks.
+        that fails takes nothing away.
 
         A large array travels by a connection of its own, which is resumed when it breaks.
 
@@ -260,10 +259,10 @@ class TensorPointer(Operators, Protocols, Shareable, Handle):
 
     @override
     def _grantable(self) -> Grantable:
-        form = msgspec.msgpack.encode(self.block.info(self.dataset or short(self._id)))
+        form = msgspec.msgpack.encode(self.block._face(self.dataset or short(self._id)))
         return Grantable(self._domain, (self._id,), "tensor", form)
 
-    def info(self, name: str) -> TensorInfo:
+    def _face(self, name: str) -> TensorInfo:
         """The public face of the array, under a name."""
         return TensorInfo(name=name, object_id=self._id, shape=self.shape, dtype=self.dtype.name)
 

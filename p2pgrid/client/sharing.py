@@ -20,7 +20,6 @@ from p2pgrid.client.home import Home
 from p2pgrid.client.users import key_bytes
 from p2pgrid.errors import CapabilityError
 from p2pgrid.ids import PeerId, public_key_of
-from p2pgrid.protocol import messages
 from p2pgrid.protocol.capability import (
     NOBODY,
     TEXT_PREFIX,
@@ -32,6 +31,7 @@ from p2pgrid.protocol.capability import (
 )
 from p2pgrid.protocol.grants import GRANT_NONCE_BYTES
 from p2pgrid.protocol.malformed import MALFORMED
+from p2pgrid.protocol.messages import EncodedCapability, Name
 
 SHARE_PREFIX = "p2pgrid-share:"
 MAX_TEXT = 96 * 1024
@@ -40,8 +40,8 @@ MAX_TEXT = 96 * 1024
 class Shared(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What is in a line of text; only ``capability`` is signed."""
 
-    capability: messages.Capability
-    name: messages.Name
+    capability: EncodedCapability
+    name: Name
     """What the domain calls itself."""
     addresses: Annotated[tuple[Annotated[str, Meta(max_length=400)], ...], Meta(max_length=16)]
     kind: Annotated[str, Meta(max_length=16)]

@@ -235,8 +235,8 @@ class TablePointer(Statistics, Shareable):
 
     @override
     def _grantable(self) -> Grantable:
-        columns = tuple(column.block.info(name) for name, column in self._columns.items())
-        mask = None if self._mask is None else self._mask.block.info("mask")
+        columns = tuple(column.block._face(name) for name, column in self._columns.items())
+        mask = None if self._mask is None else self._mask.block._face("mask")
         objects = tuple(face.object_id for face in (*columns, mask) if face is not None)
         form = msgspec.msgpack.encode(TableForm(columns, mask))
         return Grantable(self._first._domain, objects, "table", form)

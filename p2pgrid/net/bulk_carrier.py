@@ -132,11 +132,12 @@ class Carrier:
         self, cargo: Outgoing | Incoming, link: Link, opened: Opened
     ) -> tuple[socket.socket, Pipe] | None:
         """A connection to the bulk port; None where there is none, or somebody else answers."""
-        if opened.ticket is None or not link.host or link is self._unreachable:
+        if opened.ticket is None or link is self._unreachable:
             return None
         try:
+            plain = link.connect("bulk", opened.ticket.port, timeout_s=self._timing.connect_s)
             return dial(
-                link.host,
+                plain,
                 opened.ticket,
                 client=self._own_id(),
                 server=self._peer,

@@ -15,6 +15,7 @@ from p2pgrid.errors import IdentityMismatchError, TransportError
 from p2pgrid.ids import PeerId
 from p2pgrid.net.certificate import check_fingerprint, client_context
 from p2pgrid.net.counters import Counters
+from p2pgrid.net.splice import without_delay
 from p2pgrid.protocol.bulk import Binding
 from p2pgrid.protocol.codec import Buffer
 from p2pgrid.protocol.messages import Ticket
@@ -39,8 +40,7 @@ class Pipe:
         counters: Counters,
     ) -> None:
         connection.settimeout(TICK_S)
-        # Headers and marks are small: without this each may wait 40 ms for an acknowledgement.
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        without_delay(connection)  # headers and marks are small
         self._socket = connection
         self._input = select.poll()
         self._input.register(connection, select.POLLIN)
@@ -120,7 +120,7 @@ class Pipe:
 
 
 def dial(
-    host: str,
+    plain: socket.socket,
     ticket: Ticket,
     *,
     client: PeerId,
@@ -130,16 +130,23 @@ def dial(
     stop: threading.Event,
     counters: Counters,
 ) -> tuple[ssl.SSLSocket, Pipe]:
-    """Connects to a peer's bulk port, checks its certificate, and shows the ticket's token.
+    """Checks the certificate of a peer's bulk port, and shows the ticket's token there.
+
+    Args:
+        plain: connected to the port; it belongs to the pipe from here on.
+        ticket: what the peer sent.
+        client: who we are.
+        server: who the peer is.
+        transfer_id: what the ticket is for.
+        timing: how long anything may take.
+        stop: set it to end all that waits here.
+        counters: of the bytes.
 
     Raises:
-        TransportError: nobody answered, or the connection broke.
+        TransportError: the connection broke.
         IdentityMismatchError: somebody else answered; the token was not shown.
     """
-    try:
-        plain = socket.create_connection((host, ticket.port), timeout=timing.connect_s)
-    except OSError as error:
-        raise TransportError(f"the bulk port of {server} cannot be reached") from error
+    plain.settimeout(timing.connect_s)
     try:
         connection = client_context().wrap_socket(plain)
     except OSError as error:

@@ -26,11 +26,12 @@ from p2pgrid.errors import (
     ExpiredRecordError,
     LocalProtocolError,
     NetworkError,
+    NetworkKeyError,
     PeerUnreachableError,
     StaleRecordError,
 )
 from p2pgrid.ids import PeerId, peer_id_of
-from p2pgrid.net.host import parse_address
+from p2pgrid.net.addresses import parse_address
 from p2pgrid.net.kad_server import KadServer, check
 from p2pgrid.net.kademlia import Asker, by_distance, contacts, known_contact, walk
 from p2pgrid.protocol.records import NodeRecord, SignedRecord, dht_key, newer, tag_key
@@ -81,6 +82,7 @@ class Dht:
         self._asker = Asker(host)
         self._kad = KadServer(host, self._asker, serve=server, now=now)
         self._bootstrap: dict[ID, PeerInfo] = {}
+        self._strangers: dict[ID, NetworkKeyError] = {}
         self._records: dict[str, SignedRecord] = {}
         self._tags: set[str] = set()
 
@@ -103,6 +105,7 @@ class Dht:
 
         Raises:
             AddressError: an address cannot be read.
+            NetworkKeyError: none answered, and at least one is not in our closed network.
         """
         by_peer: dict[PeerId, list[Multiaddr]] = {}
         for peer, address in map(parse_address, addresses):
@@ -110,7 +113,10 @@ class Dht:
         contacts = [PeerInfo(ID.from_string(peer), found) for peer, found in by_peer.items()]
         self._bootstrap |= {contact.peer_id: contact for contact in contacts}
         answered = await self._walk(self._local.to_bytes(), "FIND_NODE", more=contacts)
-        return len({contact.peer_id for contact in contacts} & {c.peer_id for c in answered})
+        known = {contact.peer_id for contact in contacts}
+        if not answered and (strangers := known & self._strangers.keys()):
+            raise self._strangers[strangers.pop()]
+        return len(known & {contact.peer_id for contact in answered})
 
     async def refresh(self) -> None:
         """Looks for peers near ourselves, drops those that are gone, and forgets old records."""
@@ -254,7 +260,7 @@ class Dht:
         stored: list[ID] = []
 
         async def hand_over(contact: PeerInfo) -> None:
-            if await self._asker.ask(contact, question, self._ask_s) is not None:
+            if await self._answer(contact, question) is not None:
                 stored.append(contact.peer_id)
 
         with trio.move_on_after(self._timeout_s / 2):
@@ -308,12 +314,22 @@ class Dht:
         return by_distance(target, answered)
 
     async def _ask(self, contact: PeerInfo, question: Message) -> Message | None:
-        answer = await self._asker.ask(contact, question, self._ask_s)
+        answer = await self._answer(contact, question)
         if answer is None:
             self._kad.routing_table.remove_peer(contact.peer_id)
         else:
             await self._kad.routing_table.add_peer(contact)
         return answer
+
+    async def _answer(self, contact: PeerInfo, question: Message) -> Message | None:
+        """None also from a peer outside our network; of those we joined by, it is remembered."""
+        self._strangers.pop(contact.peer_id, None)
+        try:
+            return await self._asker.ask(contact, question, self._ask_s)
+        except NetworkKeyError as error:
+            if contact.peer_id in self._bootstrap:
+                self._strangers[contact.peer_id] = error
+            return None
 
     def _known(self, key: str) -> Found | None:
         """The newest valid record that we hold ourselves."""

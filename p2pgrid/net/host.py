@@ -9,7 +9,8 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import trio
 from libp2p import new_swarm
@@ -20,9 +21,11 @@ from libp2p.custom_types import TProtocol
 from libp2p.host.basic_host import BasicHost
 from libp2p.host.exceptions import StreamFailure
 from libp2p.io.exceptions import IOException
+from libp2p.io.trio import TrioTCPStream
 from libp2p.network.auto_connector import AutoConnector
 from libp2p.network.config import ConnectionConfig, RetryConfig
 from libp2p.network.connection import swarm_connection
+from libp2p.network.connection.raw_connection import RawConnection
 from libp2p.network.exceptions import SwarmException
 from libp2p.peer.id import ID
 from libp2p.peer.peerstore import PeerStore
@@ -31,22 +34,36 @@ from libp2p.rcmgr.manager import ResourceLimits, ResourceManager
 from libp2p.security.noise.exceptions import PeerIDMismatchesPubkey
 from libp2p.security.noise.transport import PROTOCOL_ID as NOISE, Transport as Noise
 from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX, Yamux, YamuxStream
+from libp2p.transport.exceptions import OpenConnectionError
 from libp2p.transport.tcp.tcp import TCP
 from multiaddr import Multiaddr
-from multiaddr.exceptions import Error as MultiaddrError, MultiaddrLookupError
-from multiaddr.protocols import P_P2P
 from typing_extensions import override
 
 from p2pgrid.errors import (
-    AddressError,
     IdentityMismatchError,
+    NetworkError,
+    NetworkKeyError,
     NodeError,
     PeerUnreachableError,
     PortInUseError,
     RemoteProtocolError,
     RemoteTimeoutError,
 )
-from p2pgrid.ids import PeerId, public_key_of
+from p2pgrid.ids import PeerId
+from p2pgrid.net.addresses import (
+    NOWHERE,
+    Route,
+    is_dialable,
+    parse_multiaddr,
+    route_of,
+    target_of,
+)
+from p2pgrid.net.pipes import Pipes
+from p2pgrid.net.pnet import StrangerError, Upgrader
+from p2pgrid.net.splice import stream_over
+from p2pgrid.protocol.secret import Secret
+
+Cause = TypeVar("Cause", bound=Exception)
 
 CONTROL_PROTOCOL = TProtocol("/p2pgrid/1")
 MAX_CONNECTIONS = 1000
@@ -60,11 +77,6 @@ STAGGER_S = 0.25
 ADDRESS_TTL_S = 3600
 CLOSE_S = 2.0
 
-NOWHERE = Multiaddr("/ip4/0.0.0.0/tcp/0")
-"""What a host that does not listen announces."""
-# What py-multiaddr raises on a stranger's bytes: b"\xff" ends in a TypeError of ord().
-MULTIADDR_ERRORS = (MultiaddrError, ValueError, TypeError)
-_DIALABLE = {"ip4", "ip6", "dns", "dns4", "dns6", "tcp", "p2p"}
 # Whatever a dial or a new stream raises, next to trio's own Cancelled.
 _LINK_ERRORS = (
     SwarmException,
@@ -75,14 +87,23 @@ _LINK_ERRORS = (
 )
 
 
-def build_host(seed: bytes, listen: Sequence[str], *, announce: Sequence[str] = ()) -> IHost:
+def build_host(
+    seed: bytes,
+    listen: Sequence[str],
+    *,
+    announce: Sequence[str] | None = (),
+    pipes: Pipes | None = None,
+    network_key: Secret | None = None,
+) -> IHost:
     """A host that is not yet ``running``.
 
     Args:
         seed: 32-byte Ed25519 seed; the peer id is ``ids.peer_id_of`` of its public key.
         listen: Multiaddr texts such as ``/ip4/127.0.0.1/tcp/0``; empty to only dial.
         announce: What others are told instead; needed with ``/ip4/0.0.0.0`` or behind a NAT,
-            because libp2p announces what it listens on, ``0.0.0.0`` included.
+            because libp2p announces what it listens on, ``0.0.0.0`` included; None: nothing.
+        pipes: How connections are made; default: straight.
+        network_key: 32 bytes; then only hosts with the same key exchange anything with this one.
 
     Raises:
         AddressError: an address is not a TCP multiaddr.
@@ -91,15 +112,17 @@ def build_host(seed: bytes, listen: Sequence[str], *, announce: Sequence[str] = 
     """
     _quieten_libp2p()
     for text in listen:
-        _refuse_used_port(_parse_multiaddr(text))
+        _refuse_used_port(parse_multiaddr(text))
     keys = create_new_key_pair(seed)
+    # The defaults would offer plaintext as well, and mplex.
+    security = {NOISE: Noise(keys, noise_privkey=create_noise_key_pair().private_key)}
+    muxers = {TProtocol(YAMUX): Yamux}
     swarm = new_swarm(
         key_pair=keys,
         peerstore_opt=_Peerstore(ID.from_pubkey(keys.public_key)),
-        # The defaults would offer plaintext as well, and mplex.
-        sec_opt={NOISE: Noise(keys, noise_privkey=create_noise_key_pair().private_key)},
-        muxer_opt={TProtocol(YAMUX): Yamux},
-        transports=[TCP()],
+        sec_opt=security,
+        muxer_opt=muxers,
+        transports=[_RoutedTcp(pipes or Pipes())],
         # Its backoff is blind to refused ports and wrong keys; the caller knows when to repeat.
         retry_config=RetryConfig(max_retries=0),
         connection_config=_connection_config(),
@@ -111,13 +134,14 @@ def build_host(seed: bytes, listen: Sequence[str], *, announce: Sequence[str] = 
             enable_connection_tracking=False,
         ),
     )
+    swarm.upgrader = Upgrader(security, muxers, network_key=network_key)
     swarm.auto_connector = _NoAutoConnector(swarm)
     swarm.upgrade_inbound_raw_conn = _until_over(swarm.upgrade_inbound_raw_conn)
-    announced = [_parse_multiaddr(text) for text in announce]
-    if not listen and not announced:
+    announced = [parse_multiaddr(text) for text in announce or ()]
+    if announce is None or (not listen and not announced):
         # Asked who it is, a host without addresses waits half a second for a first one.
         announced = [NOWHERE]
-    host = BasicHost(
+    host = _Host(
         network=swarm, enable_mDNS=False, enable_upnp=False, announce_addrs=announced or None
     )
     # Identify tells others that we speak it, also before (or without) anyone to serve it.
@@ -148,43 +172,6 @@ async def running(host: IHost, listen: Sequence[str]) -> AsyncIterator[None]:
         raise _unwrap(group) from None
 
 
-def parse_address(text: str) -> tuple[PeerId, Multiaddr]:
-    """Splits ``/ip4/192.0.2.7/tcp/4001/p2p/12D3KooW...`` into peer id and the rest.
-
-    Raises:
-        AddressError: not TCP, or without the peer id of an Ed25519 key.
-    """
-    address = _parse_multiaddr(text)
-    try:
-        peer = PeerId(str(address.value_for_protocol(P_P2P)))
-        public_key_of(peer)
-    except (MultiaddrLookupError, ValueError) as error:
-        raise AddressError(address=text) from error
-    return peer, address.decapsulate_code(P_P2P)
-
-
-def host_in(text: str) -> str:
-    """The IP address in a multiaddr to listen on.
-
-    Raises:
-        AddressError: it is none.
-    """
-    address = _parse_multiaddr(text)
-    protocol = next(iter(address.protocols()))
-    if protocol.name not in {"ip4", "ip6"}:
-        raise AddressError(address=text)
-    return str(address.value_for_protocol(protocol.name))
-
-
-def is_dialable(address: Multiaddr) -> bool:
-    """Whether we could dial an address that somebody sent us; it may be any bytes."""
-    try:
-        names = {protocol.name for protocol in address.protocols()}
-    except MULTIADDR_ERRORS:
-        return False
-    return "tcp" in names and names <= _DIALABLE and address != NOWHERE
-
-
 async def connect(
     host: IHost, peer: PeerId, addresses: Sequence[str], timeout_s: float = 10.0
 ) -> None:
@@ -200,9 +187,10 @@ async def connect(
     Raises:
         AddressError: an address cannot be read.
         IdentityMismatchError: an address names, or is answered by, somebody else.
+        NetworkKeyError: who answers is not in our closed network, or is in one, and we are not.
         PeerUnreachableError: no address answered within ``timeout_s``.
     """
-    targets = [_target(text, peer) for text in addresses[:MAX_ADDRESSES]]
+    targets = [target_of(text, peer) for text in addresses[:MAX_ADDRESSES]]
     remote = ID.from_string(peer)
     if is_connected(host, peer):
         return
@@ -246,11 +234,40 @@ async def open_stream(host: IHost, peer: PeerId, timeout_s: float = 10.0) -> INe
         raise RemoteTimeoutError(peer=peer, timeout_s=timeout_s) from error
     except _LINK_ERRORS as error:
         # libp2p tells these two apart only in the text of the cause.
-        if _caused_by(error, MultiselectClientError, text="not supported"):
+        if _cause_of(error, MultiselectClientError, text="not supported"):
             raise RemoteProtocolError(f"{peer} does not speak {CONTROL_PROTOCOL}") from error
-        if _caused_by(error, MultiselectClientError, text="timed out"):
+        if _cause_of(error, MultiselectClientError, text="timed out"):
             raise RemoteTimeoutError(peer=peer, timeout_s=timeout_s) from error
         raise PeerUnreachableError(peer=peer, addresses=1, reason="the link broke") from error
+
+
+class _Host(BasicHost):  # type: ignore[misc]
+    """Remembers on which route each connection that it dialled goes."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.routes: WeakKeyDictionary[Any, Route] = WeakKeyDictionary()
+
+
+class _RoutedTcp(TCP):  # type: ignore[misc]
+    """libp2p's TCP, which dials by ``Pipes``: also through proxies and relays."""
+
+    def __init__(self, pipes: Pipes) -> None:
+        super().__init__()
+        self._pipes = pipes
+
+    @override
+    def can_dial(self, maddr: Multiaddr) -> bool:
+        return is_dialable(maddr)
+
+    @override
+    async def dial(self, maddr: Multiaddr) -> RawConnection:
+        route = route_of(maddr)
+        try:
+            plain = await self._pipes.connect(route, "libp2p", port=route.port)
+        except (OSError, NetworkError) as error:
+            raise OpenConnectionError(f"no connection to {maddr}") from error
+        return RawConnection(TrioTCPStream(stream_over(plain)), True)
 
 
 class _Peerstore(PeerStore):  # type: ignore[misc]
@@ -334,16 +351,6 @@ def _quieten_libp2p() -> None:
     swarm_connection.logging = logging.getLogger(swarm_connection.__name__)
 
 
-def _parse_multiaddr(text: str) -> Multiaddr:
-    try:
-        address = Multiaddr(text)
-    except MULTIADDR_ERRORS as error:
-        raise AddressError(address=text) from error
-    if not is_dialable(address):
-        raise AddressError(address=text)
-    return address
-
-
 def _unwrap(error: Exception) -> Exception:
     while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
@@ -367,25 +374,15 @@ def _refuse_used_port(address: Multiaddr) -> None:
             raise NodeError(f"cannot listen on {address}: {error.strerror}") from error
 
 
-def _target(text: str, peer: PeerId) -> Multiaddr:
-    address = _parse_multiaddr(text)
-    try:
-        named = str(address.value_for_protocol(P_P2P))
-    except MultiaddrLookupError:
-        return address
-    if named != peer:
-        raise IdentityMismatchError(f"the address {text} is not one of {peer}")
-    return address.decapsulate_code(P_P2P)
-
-
 async def _dial_any(
-    host: IHost, remote: ID, targets: Sequence[Multiaddr], failures: list[SwarmException]
+    host: Any, remote: ID, targets: Sequence[Multiaddr], failures: list[SwarmException]
 ) -> None:
     """Dials one by one, not in libp2p's own way, which tries only one TCP address of a peer."""
 
     async def dial(target: Multiaddr, failed: trio.Event) -> None:
         try:
-            await host.get_network().dial_addr(target, remote)
+            connection = await host.get_network().dial_addr(target, remote)
+            host.routes[connection.muxed_conn] = route_of(target)
         except SwarmException as error:
             failures.append(error)
             failed.set()
@@ -402,23 +399,27 @@ async def _dial_any(
 
 def _explain(
     peer: PeerId, addresses: int, failures: Sequence[SwarmException], reason: str
-) -> PeerUnreachableError | IdentityMismatchError:
+) -> PeerUnreachableError | IdentityMismatchError | NetworkKeyError:
     for failure in failures:
-        if _caused_by(failure, PeerIDMismatchesPubkey):
+        if _cause_of(failure, PeerIDMismatchesPubkey):
             return IdentityMismatchError(f"somebody else answered at an address of {peer}")
-    error = PeerUnreachableError(
-        peer=peer, addresses=addresses, reason=reason or "refused or cut off"
-    )
-    error.__cause__ = failures[0] if failures else None
+        if stranger := _cause_of(failure, StrangerError):
+            return NetworkKeyError(peer=peer, has_key=stranger.has_key)
+    told = [_cause_of(failure, NetworkError) for failure in failures]
+    why = next((error for error in told if error is not None), None)
+    reason = reason or (str(why) if why else "refused or cut off")
+    error = PeerUnreachableError(peer=peer, addresses=addresses, reason=reason)
+    error.__cause__ = why or (failures[0] if failures else None)
     return error
 
 
-def _caused_by(error: BaseException | None, kind: type[Exception], *, text: str = "") -> bool:
+def _cause_of(error: BaseException | None, kind: type[Cause], *, text: str = "") -> Cause | None:
+    """The nearest cause of this kind, if there is one."""
     while error is not None:
         if isinstance(error, kind) and text in str(error):
-            return True
+            return error
         error = error.__cause__
-    return False
+    return None
 
 
 async def _refuse(stream: INetStream) -> None:

@@ -31,16 +31,10 @@ from libp2p.utils.varint import encode_uvarint, read_varint_prefixed_bytes_limit
 from multiaddr import Multiaddr
 from multiaddr.protocols import P_P2P
 
-from p2pgrid.errors import NetworkError
+from p2pgrid.errors import NetworkError, NetworkKeyError
 from p2pgrid.ids import PeerId, public_key_of
-from p2pgrid.net.host import (
-    ADDRESS_TTL_S,
-    CONTROL_PROTOCOL,
-    MAX_ADDRESSES,
-    MULTIADDR_ERRORS,
-    connect,
-    is_dialable,
-)
+from p2pgrid.net.addresses import MULTIADDR_ERRORS, is_dialable
+from p2pgrid.net.host import ADDRESS_TTL_S, CONTROL_PROTOCOL, MAX_ADDRESSES, connect
 
 MAX_ANSWER_BYTES = 1 << 20
 MAX_IDENTIFY_BYTES = 1 << 16
@@ -76,12 +70,17 @@ class Asker:
         """One question to one peer that speaks ``/p2pgrid/1``; dials it if need be.
 
         Returns:
-            Its answer, unchecked, or None: unreachable, not of our network, refused, too late.
+            Its answer, unchecked, or None: unreachable, not p2pgrid, refused, too late.
+
+        Raises:
+            NetworkKeyError: it is not in our closed network, or we are not in its.
         """
         answer = None
         with trio.move_on_after(timeout_s):
             try:
                 answer = await self._ask(contact, question, timeout_s)
+            except NetworkKeyError:
+                raise
             except _FAILURES as error:
                 _LOG.debug("no answer", extra={"peer": str(contact.peer_id), "why": type(error)})
         return answer

@@ -10,6 +10,7 @@ read: an answer counts as one of the peer's open requests until it is being writ
 import contextlib
 import logging
 import secrets
+import socket
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -21,6 +22,7 @@ import trio
 from p2pgrid.config import Limits, Timing
 from p2pgrid.errors import (
     BusyError,
+    NetworkError,
     P2PGridError,
     RemoteProtocolError,
     RemoteTimeoutError,
@@ -34,6 +36,7 @@ from p2pgrid.protocol import codec, faults
 from p2pgrid.protocol.codec import Buffer, Frame, Kind
 from p2pgrid.protocol.exchange import Exchange
 from p2pgrid.protocol.messages import Failure, Message
+from p2pgrid.protocol.relay import Service
 
 log = logging.getLogger(__name__)
 
@@ -82,8 +85,6 @@ class Link:
         counters: Counters | None = None,
     ) -> None:
         self.peer: PeerId = stream.peer
-        self.host = stream.host
-        """The IP address of the peer; empty where there is none."""
         self._counters = counters or Counters()
         self.dialled = dialled
         self.array_bytes_received = 0
@@ -165,6 +166,25 @@ class Link:
                 self._put(Kind.ANSWER, number, faults.failure_of(error), ())
             self._exchange.finish(number)
         self._wake()
+
+    def connect(self, service: Service, port: int, *, timeout_s: float) -> socket.socket:
+        """A connection to another port of the peer, on the way of this link.
+
+        From any thread but the network's.
+
+        Raises:
+            TransportError: there is no way to it, or nobody is there.
+        """
+        try:
+            return trio.from_thread.run(
+                self._connect, service, port, timeout_s, trio_token=self._token
+            )
+        except (OSError, NetworkError, trio.TooSlowError, trio.RunFinishedError) as error:
+            raise TransportError(f"the {service} port of {self.peer} cannot be reached") from error
+
+    async def _connect(self, service: Service, port: int, timeout_s: float) -> socket.socket:
+        with trio.fail_after(timeout_s):
+            return await self._stream.connect(service, port)
 
     def close(self, reason: str) -> None:
         """Ends the link; to be called in the network thread."""

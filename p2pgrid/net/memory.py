@@ -5,16 +5,20 @@ Faults are drawn from a seed, so a failing test prints the seed and repeats.
 
 import math
 import random
+import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import trio
 
-from p2pgrid.errors import PeerUnreachableError, TransportError
+from p2pgrid.errors import NetworkKeyError, PeerUnreachableError, TransportError
 from p2pgrid.ids import PeerId
 from p2pgrid.net.transport import Accept, FrameStream
 from p2pgrid.protocol.codec import PREFIX_BYTES, Buffer, frame_size
+from p2pgrid.protocol.messages import Incoming
+from p2pgrid.protocol.relay import Service
+from p2pgrid.protocol.secret import Secret
 
 NOWHERE = "/ip4/192.0.2.1/tcp/1"
 """An address kept for documentation (RFC 5737): peers of a hub are found by their ids alone."""
@@ -44,11 +48,16 @@ class MemoryHub:
     accepts: dict[PeerId, Accept] = field(default_factory=dict)
     nurseries: dict[PeerId, trio.Nursery] = field(default_factory=dict)
     frozen: set[PeerId] = field(default_factory=set)
+    keys: dict[PeerId, Secret | None] = field(default_factory=dict)
     records: dict[PeerId, bytes] = field(default_factory=dict)
     tags: dict[str, set[PeerId]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.chance = random.Random(self.seed)  # noqa: S311 faults, not keys
+
+    def are_together(self, one: PeerId, other: PeerId) -> bool:
+        """Whether two peers have the same network key, or none."""
+        return self.keys[one] == self.keys[other]
 
 
 class MemoryStream:
@@ -66,11 +75,6 @@ class MemoryStream:
     def peer(self) -> PeerId:
         """Who is at the other end."""
         return self._peer
-
-    @property
-    def host(self) -> str:
-        """Nowhere: no socket leads to the other end."""
-        return ""
 
     @property
     def heard_at(self) -> float:
@@ -114,6 +118,11 @@ class MemoryStream:
         frame_size(frame[:PREFIX_BYTES], limit=limit)
         return memoryview(frame)[PREFIX_BYTES:]
 
+    async def connect(self, service: Service, port: int) -> socket.socket:
+        """Fails: no socket leads to the other end."""
+        del port
+        raise ConnectionRefusedError(f"there is no {service} port on a hub")
+
     async def aclose(self) -> None:
         """Ends both directions."""
         self.hang_up()
@@ -129,9 +138,12 @@ class MemoryStream:
 class MemoryTransport:
     """A peer on the hub; its only address is ``NOWHERE``."""
 
-    def __init__(self, hub: MemoryHub, peer_id: PeerId) -> None:
+    def __init__(
+        self, hub: MemoryHub, peer_id: PeerId, *, network_key: Secret | None = None
+    ) -> None:
         self._hub = hub
         self._peer_id = peer_id
+        hub.keys[peer_id] = network_key
 
     @property
     def peer_id(self) -> PeerId:
@@ -155,6 +167,11 @@ class MemoryTransport:
                 del self._hub.accepts[self._peer_id]
                 nursery.cancel_scope.cancel()
 
+    async def bring(self, pipe: Incoming, relays: Sequence[str], *, bulk_port: int | None) -> None:
+        """Fails: there are no pipes on a hub."""
+        del relays, bulk_port
+        raise ConnectionRefusedError(f"there is no {pipe.service} port on a hub")
+
     async def dial(
         self, peer: PeerId, addresses: Sequence[str], *, timeout_s: float
     ) -> FrameStream:
@@ -164,6 +181,9 @@ class MemoryTransport:
             await trio.sleep(timeout_s)
         if peer in self._hub.frozen or peer not in self._hub.accepts:
             raise PeerUnreachableError(peer=peer, addresses=len(addresses), reason="not there")
+        if not self._hub.are_together(self._peer_id, peer):
+            has_key = self._hub.keys[self._peer_id] is not None
+            raise NetworkKeyError(peer=peer, has_key=has_key)
         ours, theirs = MemoryStream(self._hub, peer), MemoryStream(self._hub, self._peer_id)
         ours.other, theirs.other = theirs, ours
         self._hub.nurseries[peer].start_soon(self._hub.accepts[peer], theirs)

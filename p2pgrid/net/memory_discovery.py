@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import trio
 
-from p2pgrid.errors import PeerUnreachableError
+from p2pgrid.errors import NetworkKeyError, PeerUnreachableError
 from p2pgrid.ids import PeerId
 from p2pgrid.net.memory import MemoryHub
 from p2pgrid.protocol.records import (
@@ -31,8 +31,13 @@ class MemoryDiscovery:
     async def join(self, addresses: Sequence[str]) -> int:
         """How many of the addressed peers are on the hub."""
         await trio.lowlevel.checkpoint()
-        peers = (PeerId(address.rsplit("/", 1)[-1]) for address in addresses)
-        return sum(peer in self._hub.accepts for peer in peers)
+        peers = [PeerId(address.rsplit("/", 1)[-1]) for address in addresses]
+        there = [peer for peer in peers if peer in self._hub.accepts]
+        members = [peer for peer in there if self._hub.are_together(self._peer_id, peer)]
+        if there and not members:
+            has_key = self._hub.keys[self._peer_id] is not None
+            raise NetworkKeyError(peer=there[0], has_key=has_key)
+        return len(members)
 
     async def put(self, record: SignedRecord) -> None:
         """Keeps our record."""
@@ -43,7 +48,7 @@ class MemoryDiscovery:
     async def get(self, peer: PeerId) -> NodeRecord:
         """The verified record of a peer."""
         await trio.lowlevel.checkpoint()
-        if peer not in self._hub.records:
+        if not self._knows(peer):
             raise PeerUnreachableError(peer=peer, addresses=0, reason="no record on the hub")
         return self._read(self._hub.records[peer], peer)
 
@@ -55,7 +60,10 @@ class MemoryDiscovery:
     async def find(self, tag: str) -> tuple[tuple[PeerId, NodeRecord], ...]:
         """Who announced a tag and is on the hub now."""
         found = sorted(self._hub.tags.get(normalise_tag(tag), ()))
-        return tuple([(peer, await self.get(peer)) for peer in found if peer in self._hub.records])
+        return tuple([(peer, await self.get(peer)) for peer in found if self._knows(peer)])
+
+    def _knows(self, peer: PeerId) -> bool:
+        return peer in self._hub.records and self._hub.are_together(self._peer_id, peer)
 
     @staticmethod
     def _read(record: bytes, peer: PeerId) -> NodeRecord:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import CancelledError, Future, wait
 from contextlib import AsyncExitStack
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import trio
 
@@ -15,10 +15,15 @@ from p2pgrid.ids import PeerId
 from p2pgrid.net.counters import Counters
 from p2pgrid.net.dht import Dht
 from p2pgrid.net.link import Inbound, Link
+from p2pgrid.net.pipes import Pipes
 from p2pgrid.net.portal import Portal
+from p2pgrid.net.relay import Relay
 from p2pgrid.net.streams import Libp2pTransport
 from p2pgrid.net.transport import Discovery, FrameStream, Transport
+from p2pgrid.protocol.messages import Incoming
+from p2pgrid.protocol.proxy import Proxy
 from p2pgrid.protocol.records import NodeRecord, SignedRecord
+from p2pgrid.protocol.secret import Secret
 
 log = logging.getLogger(__name__)
 
@@ -112,16 +117,27 @@ class Peer:
         """The open link to a peer; dials when there is none.
 
         Raises:
-            PeerUnreachableError, IdentityMismatchError, RemoteProtocolError: see
-                ``Transport.dial``.
+            PeerUnreachableError, IdentityMismatchError, NetworkKeyError, RemoteProtocolError:
+                see ``Transport.dial``.
             LocalProtocolError: this peer was stopped, or never started.
         """
         return self._open_link(peer) or self._call(
             lambda: self._dial(peer, tuple(addresses)), wait_s=self._timing.dial_s
         )
 
+    def bring(self, pipe: Incoming, relays: Sequence[str], *, bulk_port: int | None) -> None:
+        """Brings a pipe that a relay asks for; see ``Transport.bring``."""
+        self._call(
+            lambda: self._transport.bring(pipe, relays, bulk_port=bulk_port),
+            wait_s=self._timing.hello_s,
+        )
+
     def join(self, addresses: Sequence[str]) -> int:
-        """Enters the DHT through known peers; how many of them answered."""
+        """Enters the DHT through known peers; how many of them answered.
+
+        Raises:
+            NetworkKeyError: none did, and at least one is not in our closed network.
+        """
         return self._call(lambda: self._discovery.join(tuple(addresses)), wait_s=self._timing.dht_s)
 
     def put(self, record: SignedRecord) -> None:
@@ -229,6 +245,20 @@ class Peer:
             return new
 
 
+class Routing(NamedTuple):
+    """How a peer reaches others, and they it."""
+
+    proxy: Proxy | None = None
+    """Through which all of its own connections go."""
+    is_relayed: bool = False
+    """True when it takes no connections: others reach it by the relays of its networks."""
+    relay: Relay | None = None
+    """What it serves for others that are relayed."""
+
+
+STRAIGHT = Routing()
+
+
 def libp2p_peer(
     seed: bytes,
     *,
@@ -238,18 +268,27 @@ def libp2p_peer(
     on_over: Callable[[Link], None] = lambda _: None,
     limits: Limits = DEFAULT_LIMITS,
     timing: Timing = DEFAULT_TIMING,
+    network_key: Secret | None = None,
     portal: Portal | None = None,
+    routing: Routing = STRAIGHT,
 ) -> Peer:
-    """A peer on libp2p; it serves the DHT when it listens, and only asks it otherwise.
+    """A peer on libp2p; it serves the DHT when others reach it, and only asks it otherwise.
 
-    ``announce`` are multiaddrs to tell others instead of those of ``listen``. Peers of one process
-    may share a ``portal``; they do not stop it.
+    ``announce`` are multiaddrs to tell others instead of those of ``listen``. With a
+    ``network_key`` it is in a closed network. Peers of one process may share a ``portal``; they do
+    not stop it.
     """
 
     def make_transport() -> tuple[Transport, Discovery]:
-        transport = Libp2pTransport(seed, listen, announce)
-        dht = Dht(transport.host, server=bool(listen), now=time.time, timeout_s=timing.dht_s)
-        return transport, dht
+        pipes = Pipes(routing.proxy, limits=limits, timing=timing)
+        told = None if routing.is_relayed and not announce else announce
+        transport = Libp2pTransport(
+            seed, listen, told, pipes=pipes, relay=routing.relay, network_key=network_key
+        )
+        is_reached = bool(listen) and not routing.is_relayed
+        return transport, Dht(
+            transport.host, server=is_reached, now=time.time, timeout_s=timing.dht_s
+        )
 
     return Peer(
         make_transport,

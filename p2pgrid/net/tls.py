@@ -18,8 +18,10 @@ from typing_extensions import override
 from p2pgrid.errors import TransportError
 from p2pgrid.net.certificate import client_context
 from p2pgrid.net.framing import FramedStream
+from p2pgrid.net.splice import without_delay
 from p2pgrid.net.transport import FrameStream
 from p2pgrid.protocol.codec import Buffer
+from p2pgrid.protocol.relay import Service
 from p2pgrid.protocol.upgrade import Offer
 
 TAKEN = b"\1"
@@ -122,10 +124,9 @@ class TlsStream(FramedStream):
         super().__init__(control.peer)
         self._connection, self._control = connection, control
 
-    @property
-    def host(self) -> str:
-        """The IP address of the other end."""
-        return self._control.host
+    async def connect(self, service: Service, port: int) -> socket.socket:
+        """A connection on the way of the stream over which the two agreed on this one."""
+        return await self._control.connect(service, port)
 
     @property
     def is_open(self) -> bool:
@@ -166,7 +167,7 @@ async def connected(
         OSError: the other end does not speak TLS 1.3, or hung up.
     """
     try:
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        without_delay(plain)
         connection = TlsConnection(plain, context, server_side=server_side)
         await connection.shake_hands()
     except BaseException:
@@ -175,15 +176,18 @@ async def connected(
     return connection
 
 
-async def dial_tls(host: str, offer: Offer, proof: bytes) -> TlsConnection:
+async def take_up(plain: socket.socket, offer: Offer, proof: bytes) -> TlsConnection:
     """A connection to who made the offer; the other end has seen our proof and taken it.
+
+    Args:
+        plain: connected to the port of the offer; it belongs to the connection from here on.
+        offer: whom to expect there.
+        proof: what to show.
 
     Raises:
         ssl.SSLCertVerificationError: somebody else is there.
-        OSError: nobody is there, or whoever is does not want us.
+        OSError: whoever is there does not want us.
     """
-    stream = await trio.open_tcp_stream(host, offer.port)
-    plain = socket.socket(fileno=stream.socket.detach())
     connection = await connected(plain, client_context(), server_side=False)
     try:
         await _present(connection, offer, proof)

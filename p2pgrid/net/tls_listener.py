@@ -1,6 +1,5 @@
 """Where peers come with a token; whoever has none is cut off soon and costs little."""
 
-import errno
 import hashlib
 import logging
 import secrets
@@ -10,9 +9,9 @@ from contextlib import contextmanager
 
 import trio
 
-from p2pgrid.errors import NodeError, PortInUseError
 from p2pgrid.ids import PeerId
 from p2pgrid.net.certificate import Certificate
+from p2pgrid.net.listening import Strangers, listen_on
 from p2pgrid.net.tls import TAKEN, TlsConnection, connected
 from p2pgrid.protocol.upgrade import PROOF_BYTES, TOKEN_BYTES, Offer, proof_of
 
@@ -21,8 +20,6 @@ log = logging.getLogger(__name__)
 MAX_STRANGERS = 64
 """Connections at once that have shown no proof yet; one more cuts off the oldest."""
 TOKEN_S = 5.0
-BACKLOG = 128
-"""As many as may wait for ``accept``."""
 NO_ACCEPT_S = 0.1
 """Pause after an ``accept`` that failed, so that a lack of descriptors does not keep us busy."""
 
@@ -63,7 +60,12 @@ class TlsListener:
         self._certificate = Certificate()
         self._tickets: dict[bytes, Ticket] = {}
         self._latest: dict[PeerId, Ticket] = {}
-        self._strangers: dict[trio.CancelScope, None] = {}
+        self._strangers = Strangers(limit=MAX_STRANGERS, wait_s=TOKEN_S)
+
+    @property
+    def port(self) -> int:
+        """Where it listens; known once it does."""
+        return self._port
 
     @contextmanager
     def offering(self, peer: PeerId) -> Iterator[Ticket]:
@@ -90,7 +92,7 @@ class TlsListener:
             PortInUseError: another process listens there.
             NodeError: this machine does not let us listen there.
         """
-        with _listening(self._host, self._port) as self._socket:
+        with listen_on(self._host, self._port) as self._socket:
             self._port = int(self._socket.getsockname()[1])
             yield
 
@@ -104,26 +106,15 @@ class TlsListener:
                 except OSError:  # it went away, or there are no descriptors left
                     await trio.sleep(NO_ACCEPT_S)
                 else:
-                    nursery.start_soon(self._meet, plain, self._newest_stranger())
+                    nursery.start_soon(self._meet, plain)
 
-    def _newest_stranger(self) -> trio.CancelScope:
-        if len(self._strangers) >= MAX_STRANGERS:
-            oldest = next(iter(self._strangers))
-            del self._strangers[oldest]
-            oldest.cancel()
-        scope = trio.CancelScope(deadline=trio.current_time() + TOKEN_S)
-        self._strangers[scope] = None
-        return scope
-
-    async def _meet(self, plain: socket.socket, scope: trio.CancelScope) -> None:
+    async def _meet(self, plain: socket.socket) -> None:
         try:
-            with scope:
+            with self._strangers.admitted():
                 context = self._certificate.context
                 await self._admit(await connected(plain, context, server_side=True))
         except OSError:
             log.debug("a TLS connection ended before it showed a token")
-        finally:
-            self._strangers.pop(scope, None)
 
     async def _admit(self, connection: TlsConnection) -> None:
         """Leaves the connection in its ticket, or closes it."""
@@ -149,18 +140,6 @@ async def _read_proof(connection: TlsConnection) -> bytes:
             break
         proof += piece
     return proof
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise PortInUseError(port=port) from error
-        raise NodeError(f"cannot listen on {host}, port {port}: {error.strerror}") from error
-    listening.setblocking(False)
-    return listening
 
 
 def _key(proof: bytes) -> bytes:

@@ -1,12 +1,15 @@
 """The seam between links and what carries them."""
 
+import socket
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from p2pgrid.ids import PeerId
 from p2pgrid.protocol.codec import Buffer
+from p2pgrid.protocol.messages import Incoming
 from p2pgrid.protocol.records import NodeRecord, SignedRecord
+from p2pgrid.protocol.relay import Service
 
 
 class FrameStream(Protocol):
@@ -20,10 +23,6 @@ class FrameStream(Protocol):
         """Who is at the other end; proved by the transport, not claimed."""
 
     @property
-    def host(self) -> str:
-        """The IP address of the other end; empty where there is none."""
-
-    @property
     def heard_at(self) -> float:
         """When the last byte came in, in trio's time."""
 
@@ -35,6 +34,14 @@ class FrameStream(Protocol):
 
         Raises:
             RemoteProtocolError: the frame claims more than ``limit`` bytes.
+        """
+
+    async def connect(self, service: Service, port: int) -> socket.socket:
+        """A connection to another port of the peer, on the way that this stream goes.
+
+        Raises:
+            OSError: there is no such way, or nobody is there.
+            TransportError, RemoteProtocolError: somebody on the way refused it.
         """
 
     async def aclose(self) -> None:
@@ -58,6 +65,18 @@ class Transport(Protocol):
     def serve(self, accept: Accept) -> AbstractAsyncContextManager[None]:
         """Listens while the context is open; calls ``accept`` in a task per stream."""
 
+    async def bring(self, pipe: Incoming, relays: Sequence[str], *, bulk_port: int | None) -> None:
+        """Brings the pipe that a relay asks for, and leads it to our own service.
+
+        Args:
+            pipe: what the relay sent.
+            relays: where it takes pipes, as multiaddrs; the first that works is used.
+            bulk_port: where our bulk plane listens, if it does.
+
+        Raises:
+            OSError, NetworkError: it could not be brought; see ``Pipes.bring``.
+        """
+
     async def dial(
         self, peer: PeerId, addresses: Sequence[str], *, timeout_s: float
     ) -> FrameStream:
@@ -66,6 +85,7 @@ class Transport(Protocol):
         Raises:
             PeerUnreachableError: no address answered in time.
             IdentityMismatchError: somebody else answered.
+            NetworkKeyError: who answered is not in our closed network, or we are not in theirs.
             RemoteProtocolError: the peer does not speak our protocol.
         """
 
@@ -77,7 +97,11 @@ class Discovery(Protocol):
         """Serves others and keeps what was put alive, until cancelled."""
 
     async def join(self, addresses: Sequence[str]) -> int:
-        """Connects to known peers; how many answered."""
+        """Connects to known peers; how many answered.
+
+        Raises:
+            NetworkKeyError: none did, and at least one is not in our closed network.
+        """
 
     async def put(self, record: SignedRecord) -> None:
         """Publishes our own signed record."""

@@ -12,9 +12,9 @@ from contextlib import asynccontextmanager, contextmanager, nullcontext
 
 import trio
 
-from p2pgrid.errors import RemoteProtocolError
+from p2pgrid.errors import NetworkError, RemoteProtocolError
 from p2pgrid.ids import PeerId
-from p2pgrid.net.tls import TlsConnection, TlsStream, dial_tls
+from p2pgrid.net.tls import TlsConnection, TlsStream, take_up
 from p2pgrid.net.tls_listener import TlsListener
 from p2pgrid.net.transport import FrameStream
 from p2pgrid.protocol import upgrade
@@ -98,18 +98,18 @@ class Upgrades:
         return TlsStream(connection, control)
 
     async def _dial(self, control: FrameStream, offer: upgrade.Offer) -> TlsConnection | None:
-        host, peer, now = control.host, control.peer, trio.current_time()
+        peer, now = control.peer, trio.current_time()
         self._avoid = {each: until for each, until in self._avoid.items() if until > now}
-        if not host or peer in self._avoid:
+        if peer in self._avoid:
             return None
         proof = upgrade.proof_of(offer.token, dialler=self._own, listener=peer)
         # Some of the caller's time has to be left for going on over libp2p.
         with trio.move_on_after(min(TRY_S, (trio.current_effective_deadline() - now) / 2)):
             try:
-                return await dial_tls(host, offer, proof)
+                return await take_up(await control.connect("tls", offer.port), offer, proof)
             except ssl.SSLCertVerificationError:
                 log.warning("somebody else is at the TLS port of this peer", extra={"peer": peer})
-            except OSError as error:
+            except (OSError, NetworkError) as error:
                 log.info("no TLS to this peer", extra={"peer": peer, "reason": str(error)})
         self._avoid[peer] = trio.current_time() + AVOID_S
         return None

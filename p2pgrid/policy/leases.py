@@ -41,7 +41,7 @@ class Owner(NamedTuple):
         return self.account == other.account and bool(self.via) == bool(other.via)
 
 
-MAX_NAME = 80
+MAX_NAME = 64
 """So that a name with the capability behind it fits into every message."""
 
 

@@ -10,5 +10,7 @@ Glossary, used everywhere with one meaning:
 - *object*: a tensor of a dataset, or the result of an operation on objects.
 - *source*: a dataset that an object derives from; every source must allow a ``get``.
 - *record*: a statement signed by a node's key, with sequence number and expiry.
+- *capability*: a signed chain of *grants*; each of its links names its *audience*, the key that may
+  use it or add a narrower one. *Scope*: what all links together allow.
 - *session*: one logged-in link between two peers; it names the objects it makes.
 """

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from p2pgrid.protocol.arrays import ArrayHeader, DtypeName, Shape
+from p2pgrid.protocol.relay import PipeTicket, Service
 from p2pgrid.protocol.signatures import ActorClassInfo, Identifier
 from p2pgrid.protocol.values import Value as CallValue
 
@@ -39,7 +40,7 @@ Record = Annotated[bytes, Meta(max_length=MAX_RECORD_BYTES)]
 Records = Annotated[tuple[Record, ...], Meta(max_length=MAX_RECORDS)]
 PublicKey = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Role = Literal["scientist", "owner"]
-Capability = Annotated[bytes, Meta(max_length=MAX_CAPABILITY_BYTES)]
+EncodedCapability = Annotated[bytes, Meta(max_length=MAX_CAPABILITY_BYTES)]
 """An encoded ``protocol.capability.Capability``; empty: none."""
 ByteCount = Annotated[int, Meta(ge=0, lt=1 << 62)]
 Digest = Annotated[bytes, Meta(min_length=DIGEST_BYTES, max_length=DIGEST_BYTES)]
@@ -87,12 +88,14 @@ class Begin(_Message, frozen=True, tag="begin"):
 
 
 class Challenge(_Message, frozen=True, tag="challenge"):
-    """The node's name and kind, a fresh nonce of this link, and its signed record."""
+    """The node's name and kind, a fresh nonce of this link, its signed record, and its clock."""
 
     kind: Literal["domain", "network"]
     name: Name
     nonce: Annotated[bytes, Meta(min_length=16, max_length=16)]
     record: Record
+    now: float
+    """Unix seconds, as the node believes; any number, from a hostile one."""
 
 
 def label_of(nonce: bytes) -> str:
@@ -108,7 +111,7 @@ class Login(_Message, frozen=True, tag="login"):
 
     statement: Annotated[bytes, Meta(max_length=1024)]
     signature: Annotated[bytes, Meta(min_length=64, max_length=64)]
-    capability: Capability = b""
+    capability: EncodedCapability = b""
 
 
 class Session(_Message, frozen=True, tag="session"):
@@ -122,7 +125,7 @@ class Session(_Message, frozen=True, tag="session"):
     role: Role
     prefix: Annotated[bytes, Meta(min_length=8, max_length=8)]
     last: Annotated[bytes, Meta(min_length=8, max_length=8)] = bytes(8)
-    capability: Capability = b""
+    capability: EncodedCapability = b""
 
 
 class Revoke(_Message, frozen=True, tag="revoke"):
@@ -132,7 +135,7 @@ class Revoke(_Message, frozen=True, tag="revoke"):
     """
 
     link: Id
-    capability: Capability = b""
+    capability: EncodedCapability = b""
 
 
 class Enrol(_Message, frozen=True, tag="enrol"):
@@ -313,7 +316,7 @@ class OpenUpload(_Message, frozen=True, tag="open-upload"):
     object_id: Id
     dtype: DtypeName
     shape: Shape
-    capability: Capability = b""
+    capability: EncodedCapability = b""
     """As in ``Deposit``; empty for owners."""
 
 
@@ -515,7 +518,7 @@ class MoveObject(_Message, frozen=True, tag="move-object"):
     object_id: Id
     to: Peer
     addresses: Annotated[tuple[Annotated[str, Meta(max_length=256)], ...], Meta(max_length=16)]
-    capability: Capability
+    capability: EncodedCapability
     out: Id
     account: OptionalName = ""
 
@@ -529,7 +532,7 @@ class Deposit(_Message, frozen=True, tag="deposit"):
 
     out: Id
     value: CallValue
-    capability: Capability
+    capability: EncodedCapability
     uploaded: bool = False
 
 
@@ -538,6 +541,25 @@ class Abandon(_Message, frozen=True, tag="abandon"):
 
     out: Id
     failure: Failure
+
+
+class Reserve(_Message, frozen=True, tag="reserve"):
+    """A domain that listed itself at a network asks for a place at its relay; see ``Reserved``."""
+
+
+class Reserved(_Message, frozen=True, tag="reserved"):
+    """The place holds as long as this link; the relay takes pipes at these multiaddrs."""
+
+    addresses: Annotated[
+        tuple[Annotated[str, Meta(max_length=256)], ...], Meta(min_length=1, max_length=4)
+    ]
+
+
+class Incoming(_Message, frozen=True, tag="incoming"):
+    """A relay tells a peer with a place: somebody dials; bring a pipe, with this ticket."""
+
+    ticket: PipeTicket
+    service: Service
 
 
 class Done(_Message, frozen=True, tag="done"):
@@ -589,6 +611,9 @@ Message = (
     | MoveObject
     | Deposit
     | Abandon
+    | Reserve
+    | Reserved
+    | Incoming
     | Done
     | Failure
 )

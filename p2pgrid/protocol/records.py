@@ -37,12 +37,14 @@ SIGNATURE_BYTES = 64
 DHT_NAMESPACE = "p2pgrid"
 KEY_HEX_DIGITS = 32
 TAG_CHARACTERS = 64
+MAX_ADDRESSES = 16
+"""Of a node, in one record."""
 
 # Characters, not bytes; the size of the whole record bounds the bytes.
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 _Tag = Annotated[str, msgspec.Meta(min_length=1, max_length=TAG_CHARACTERS)]
 _Address = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
-_Addresses = Annotated[tuple[_Address, ...], msgspec.Meta(max_length=16)]
+_Addresses = Annotated[tuple[_Address, ...], msgspec.Meta(max_length=MAX_ADDRESSES)]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 _Seq = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 _Shape = Annotated[tuple[_Count, ...], msgspec.Meta(max_length=32)]

@@ -12,9 +12,10 @@ from p2pgrid.ids import peer_id_of
 from p2pgrid.net.link import Inbound, Link
 from p2pgrid.net.memory import Faults, MemoryHub, MemoryTransport
 from p2pgrid.net.memory_discovery import MemoryDiscovery
-from p2pgrid.net.peer import Peer
+from p2pgrid.net.peer import STRAIGHT, Peer, Routing
 from p2pgrid.net.portal import Portal
 from p2pgrid.net.transport import Discovery, Transport
+from p2pgrid.protocol.secret import Secret
 
 
 class MemoryNetwork:
@@ -34,13 +35,16 @@ class MemoryNetwork:
         on_over: Callable[[Link], None] = lambda _: None,
         limits: Limits = DEFAULT_LIMITS,
         timing: Timing = DEFAULT_TIMING,
+        network_key: Secret | None = None,
+        routing: Routing = STRAIGHT,
     ) -> Peer:
         """A peer of this network; its peer id is that of the Ed25519 seed, as in the real one."""
-        del listen, announce
+        del listen, announce, routing
         peer_id = peer_id_of(bytes(SigningKey(seed).verify_key))
 
         def make_transport() -> tuple[Transport, Discovery]:
-            return MemoryTransport(self.hub, peer_id), MemoryDiscovery(self.hub, peer_id)
+            transport = MemoryTransport(self.hub, peer_id, network_key=network_key)
+            return transport, MemoryDiscovery(self.hub, peer_id)
 
         return Peer(
             make_transport,

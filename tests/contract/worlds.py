@@ -14,11 +14,14 @@ from trio.testing import MockClock
 from p2pgrid.errors import TransportError
 from p2pgrid.ids import PeerId, peer_id_of
 from p2pgrid.net.memory import MemoryHub, MemoryTransport
+from p2pgrid.net.splice import socket_of
 from p2pgrid.net.streams import Libp2pTransport
+from p2pgrid.net.tls import TlsConnection, take_up
 from p2pgrid.net.transport import FrameStream, Transport
 from p2pgrid.protocol import codec
 from p2pgrid.protocol.codec import Buffer, Frame, Kind
 from p2pgrid.protocol.messages import Message
+from p2pgrid.protocol.upgrade import Offer
 
 LISTEN = ("/ip4/127.0.0.1/tcp/0",)
 TEST_S = 60.0
@@ -139,6 +142,12 @@ async def streams(world: World) -> AsyncIterator[tuple[FrameStream, FrameStream]
         yield near, far
         await near.aclose()
         await far.aclose()
+
+
+async def dial_tls(host: str, offer: Offer, proof: bytes) -> TlsConnection:
+    """Comes to the TLS port of an offer."""
+    stream = await trio.open_tcp_stream(host, offer.port)
+    return await take_up(socket_of(stream), offer, proof)
 
 
 def raw(body: bytes) -> Sequence[Buffer]:

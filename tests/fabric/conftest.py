@@ -47,6 +47,7 @@ class FabricNode:
         self.node = Node(
             settings,
             seed=self.directory.seed(),
+            network_key=self.directory.network_key(),
             state=LocalState(self.state),
             store=LocalStore(self.store) if settings.kind == "domain" else None,
             objects=self.directory.objects if settings.kind == "domain" else None,
@@ -70,6 +71,11 @@ class FabricNode:
     def address(self) -> str:
         """Where others reach it."""
         return self.node.addresses[0]
+
+    @property
+    def held(self) -> int:
+        """How many objects of sessions the store holds."""
+        return sum(len(session) for session in self.store._sessions.values())
 
 
 class Grid:
@@ -158,6 +164,18 @@ def grid(tmp_path: Path) -> Iterator[Grid]:
     made = Grid(tmp_path)
     yield made
     made.close()
+
+
+@pytest.fixture
+def bob(grid: Grid) -> FabricNode:
+    """A domain."""
+    return grid.launch("bob")
+
+
+@pytest.fixture
+def owner(grid: Grid, bob: FabricNode) -> DomainClient:
+    """A program of the owner of ``bob``."""
+    return grid.owner_of(bob)
 
 
 @pytest.fixture

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import pytest
 
 from p2pgrid import Client, DomainClient, TensorPointer, free
+from p2pgrid.client.sharing import Shared
 from p2pgrid.errors import (
     AccessDenied,
     CapabilityError,
@@ -17,14 +19,20 @@ from p2pgrid.errors import (
     InternalError,
     ObjectGoneError,
     PermissionDeniedError,
+    RemoteIndexError,
+    SchemaError,
 )
+from p2pgrid.net.calls import ask
 from p2pgrid.protocol import faults
+from p2pgrid.protocol.messages import Chunk, FetchChunk, OpenDownload, Opened
+from p2pgrid.protocol.records import TensorInfo
 from tests.fabric.conftest import FabricNode, Grid
 
 
 class People(NamedTuple):
     """A domain with a dataset of ana's; bob and carol have keys there, and no account."""
 
+    grid: Grid
     node: FabricNode
     owner: DomainClient
     ana: DomainClient
@@ -42,7 +50,9 @@ def people(grid: Grid) -> People:
     owner = grid.owner_of(node)
     owner.publish("open", {"a": [1.0, 2.0, 3.0], "b": [4.0, 5.0, 6.0]}, allowed_users=("ana",))
     owner.publish("closed", [7.0], allowed_users=())
-    return People(node, owner, grid.user(owner, "ana"), grid.client("bob"), grid.client("carol"))
+    return People(
+        grid, node, owner, grid.user(owner, "ana"), grid.client("bob"), grid.client("carol")
+    )
 
 
 def pointer(domain: DomainClient, name: str = "open") -> TensorPointer:
@@ -160,6 +170,15 @@ def test_why_a_shared_object_failed_is_told(people: People) -> None:
             call()
 
 
+def test_the_owner_sees_who_holds_what_by_which_right(people: People) -> None:
+    longest = people.grid.user(people.owner, "a" * 128)
+    theirs = people.bob.accept(pointer(longest).share(people.key_of(people.bob)))
+    theirs.sum().block  # noqa: B018
+    accounts = [row.account for row in people.owner.objects]
+    link = theirs._domain.held().capability.ids[-1].hex()
+    assert f"{'a' * 64} via {people.key_of(people.bob)[:16]}/{link}" in accounts
+
+
 def test_a_login_by_capability_does_nothing_but_what_it_names(people: People) -> None:
     text = pointer(people.owner).share(people.key_of(people.bob))
     domain = people.bob.accept(text)._domain
@@ -173,6 +192,50 @@ def test_a_login_by_capability_does_nothing_but_what_it_names(people: People) ->
     with pytest.raises(AccessDenied):
         _ = domain.objects
     assert [account.name for account in people.owner.users.list()] == ["ana", "owner"]
+
+
+def test_hints_that_lie_mislead_nobody_but_whoever_believes_them(people: People) -> None:
+    shared = Shared.read(pointer(people.ana).share(people.key_of(people.bob)))
+    face = msgspec.msgpack.decode(shared.form, type=TensorInfo)
+    lie = msgspec.structs.replace(face, shape=(3, 100))
+    form = msgspec.msgpack.encode(lie)
+    theirs = people.bob.accept(msgspec.structs.replace(shared, form=form, name="bank").text())
+    with pytest.raises(RemoteIndexError):
+        theirs[0, 99].block  # noqa: B018
+    assert theirs.copy().get().tolist() == [1.0, 2.0, 3.0]
+
+
+def test_a_text_that_is_damaged_or_for_somebody_else_is_not_accepted(people: People) -> None:
+    text = pointer(people.ana).share(people.key_of(people.bob))
+    shared = Shared.read(text)
+    broken = [
+        ("audience", people.carol, text),
+        ("malformed", people.bob, ""),
+        ("malformed", people.bob, text[:-3]),
+        ("malformed", people.bob, text.replace("share", "shore")),
+        ("oversized", people.bob, text * 1000),
+        ("malformed", people.bob, msgspec.structs.replace(shared, kind="engine").text()),
+        ("malformed", people.bob, msgspec.structs.replace(shared, form=b"\xc1").text()),
+        ("malformed", people.bob, msgspec.structs.replace(shared, capability=b"").text()),
+    ]
+    for expected, client, given in broken:
+        assert reason(lambda client=client, given=given: client.accept(given)) == expected  # type: ignore[misc]
+
+
+def test_a_share_names_a_key_and_what_there_is_to_give(people: People) -> None:
+    with pytest.raises(SchemaError):
+        pointer(people.ana).share("bob")
+    many = {f"t{number}": [float(number)] for number in range(65)}
+    dataset = people.owner.publish("many", many)
+    with pytest.raises(CapabilityError):
+        dataset.share(people.key_of(people.bob))
+
+
+def test_a_capability_outlives_a_link_and_its_holder_keeps_his_session(people: People) -> None:
+    theirs = people.bob.accept(pointer(people.ana).share(people.key_of(people.bob)))
+    total = theirs.sum().block
+    people.grid.hang_up(theirs._domain)
+    assert total.get() == 6.0
 
 
 # --- taking back ----------------------------------------------------------------------------------
@@ -222,6 +285,30 @@ def test_work_that_runs_by_a_capability_ends_when_it_is_taken_back(people: Peopl
         assert reason(lambda: running.result(5)) == "revoked"
     sessions = people.node.node._service._sessions  # type: ignore[attr-defined]
     assert [lease.owner.account for lease in sessions if lease.owner.via] == []
+
+
+def test_a_download_ends_when_its_capability_is_taken_back(people: People) -> None:
+    people.owner.publish("large", np.arange(200_000.0), allowed_users=("ana",))
+    mine = pointer(people.ana, "large")
+    text = mine.share(people.key_of(people.bob))
+    domain = people.bob.accept(text)._domain
+    download = OpenDownload(bytes(16), mine._id)
+    domain.login()
+    assert ask(domain.link(), download, Opened).size == 1_600_000
+    assert ask(domain.link(), FetchChunk(bytes(16), 0), Chunk).offset == 0
+    people.ana.revoke(text)
+    for message in (FetchChunk(bytes(16), 0), download):
+        assert reason(lambda message=message: ask(domain.link(), message, Chunk)) == "revoked"  # type: ignore[misc]
+    assert people.node.node._transfers._open == {}  # type: ignore[union-attr]
+
+
+def test_a_program_takes_back_what_an_earlier_one_shared(people: People) -> None:
+    text = pointer(people.ana).share(people.key_of(people.bob))
+    later = people.grid.client("ana")
+    later.revoke(text)
+    assert reason(people.bob.accept(text).get) == "revoked"
+    with pytest.raises(PermissionDeniedError):  # an id alone proves nothing
+        later.revoke(people.ana.held().capability.ids[0].hex(), people.node.address)
 
 
 def test_only_who_gave_it_and_owners_take_a_capability_back(people: People) -> None:

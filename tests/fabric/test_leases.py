@@ -27,11 +27,6 @@ AT_ONCE = Timing(lease_s=0.0)
 WAIT_S = 10.0
 
 
-@pytest.fixture
-def bob(grid: Grid) -> FabricNode:
-    return grid.launch("bob")
-
-
 def published(owner: DomainClient) -> TensorPointer:
     return owner.publish("a", A).pointers[0]
 

@@ -32,11 +32,6 @@ from tests.fabric.strangers import Stranger
 
 
 @pytest.fixture
-def bob(grid: Grid) -> FabricNode:
-    return grid.launch("bob")
-
-
-@pytest.fixture
 def owner_key(grid: Grid, bob: FabricNode) -> WalletKey:
     return Wallet(grid.home / "owner-bob" / "wallet.json").key_for(bob.node.peer_id)
 

@@ -18,22 +18,8 @@ WAIT_S = 10.0
 
 
 @pytest.fixture
-def bob(grid: Grid) -> FabricNode:
-    return grid.launch("bob")
-
-
-@pytest.fixture
-def owner(grid: Grid, bob: FabricNode) -> DomainClient:
-    return grid.owner_of(bob)
-
-
-@pytest.fixture
 def a(owner: DomainClient) -> TensorPointer:
     return owner.publish("a", A, allowed_users=("ana",)).pointers[0]
-
-
-def held(node: FabricNode) -> int:
-    return sum(len(session) for session in node.store._sessions.values())
 
 
 def test_the_owner_sees_who_holds_what_and_nobody_else_does(
@@ -110,7 +96,7 @@ def test_pointers_of_several_domains_are_freed_together(
     ucsf = grid.launch("ucsf")
     c = grid.owner_of(ucsf).publish("c", A).pointers[0]
     p2pgrid.free(a + 1, c + 1, (a + 2).block)
-    assert (held(bob), held(ucsf)) == (0, 0)
+    assert (bob.held, ucsf.held) == (0, 0)
     p2pgrid.free()
 
 
@@ -143,12 +129,12 @@ def test_ten_thousand_handles_made_and_dropped_leave_nothing_behind(
     empty = threading.Event()
     handles = [a + float(number) for number in range(10_000)]
     assert handles[-1].block.shape == (6,)
-    assert owner.objects[0].objects == 10_000 == held(bob)
+    assert owner.objects[0].objects == 10_000 == bob.held
     execute = bob.store.execute
 
     def noted(*request: object) -> object:
         done = execute(*request)  # type: ignore[arg-type]
-        if held(bob) == 0:
+        if bob.held == 0:
             empty.set()
         return done
 

@@ -57,16 +57,6 @@ def no_connections() -> None:
 
 
 @pytest.fixture
-def bob(grid: Grid) -> FabricNode:
-    return grid.launch("bob")
-
-
-@pytest.fixture
-def owner(grid: Grid, bob: FabricNode) -> DomainClient:
-    return grid.owner_of(bob)
-
-
-@pytest.fixture
 def a(owner: DomainClient) -> TensorPointer:
     return owner.publish("a", A * SECRET, tags=("#secret-tag",)).pointers[0]
 

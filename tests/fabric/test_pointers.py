@@ -19,16 +19,11 @@ from p2pgrid.errors import (
 )
 from p2pgrid.protocol.arrays import Array
 from p2pgrid.protocol.operations import REGISTRY
-from tests.fabric.conftest import Grid
+from tests.fabric.conftest import FabricNode, Grid
 from tests.programs import GROUPED, Written, a_call, arrays, assert_same, expected_of, is_stricter
 
 A = np.arange(12, dtype=np.float64).reshape(4, 3) - 5
 B = np.arange(12, dtype=np.int32).reshape(4, 3)
-
-
-@pytest.fixture
-def owner(grid: Grid) -> DomainClient:
-    return grid.owner_of(grid.launch("bob"))
 
 
 @pytest.fixture
@@ -145,18 +140,17 @@ def test_nothing_downloads_silently(a: TensorPointer) -> None:
             download(a)
 
 
-def test_objects_that_nobody_holds_are_freed_in_the_domain(grid: Grid) -> None:
-    bob = grid.launch("bob")
-    pointer = grid.owner_of(bob).publish("a", A).pointers[0]
-    x = pointer[0] + 0.0
+def test_objects_that_nobody_holds_are_freed_in_the_domain(
+    bob: FabricNode, a: TensorPointer
+) -> None:
+    x = a[0] + 0.0
     for _ in range(500):
         x = x + 1.0
     x.get_copy()
     gc.collect()
     (x + 1).block  # noqa: B018 carries what was freed
     (x + 1).block  # noqa: B018
-    held = sum(len(session) for session in bob.store._sessions.values())
-    assert held < 20
+    assert bob.held < 20
 
 
 def test_operands_of_two_domains_do_not_meet(grid: Grid, a: TensorPointer) -> None:

@@ -23,23 +23,8 @@ A = np.arange(12, dtype=np.float32).reshape(4, 3) - 5
 
 
 @pytest.fixture
-def bob(grid: Grid) -> FabricNode:
-    return grid.launch("bob")
-
-
-@pytest.fixture
-def owner(grid: Grid, bob: FabricNode) -> DomainClient:
-    return grid.owner_of(bob)
-
-
-@pytest.fixture
 def a(owner: DomainClient) -> TensorPointer:
     return owner.publish("a", A).pointers[0]
-
-
-def held(node: FabricNode) -> int:
-    """How many objects of sessions the store holds."""
-    return sum(len(session) for session in node.store._sessions.values())
 
 
 def exist(*pointers: TensorPointer) -> list[bool]:
@@ -54,7 +39,7 @@ def test_get_takes_the_object_away_and_get_copy_does_not(bob: FabricNode, a: Ten
     np.testing.assert_array_equal(result.get(), A * 2)
     assert exist(result) == [False]
     a.get_copy()  # it is answered after what was sent before it
-    assert held(bob) == 0
+    assert bob.held == 0
     assert result.shape == (4, 3)
     for use in (result.get, result.get_copy, lambda: result.block, lambda: result + 1):
         with pytest.raises(ObjectGoneError, match="bob"):

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from p2pgrid import TensorPointer
-from p2pgrid.errors import GetNotPermittedError, ObjectGoneError, PeerUnreachableError
+from p2pgrid.errors import (
+    CapabilityError,
+    GetNotPermittedError,
+    ObjectGoneError,
+    PeerUnreachableError,
+)
 from tests.fabric.conftest import domain_at
 from tests.flows.grids import FlowGrid, audit_log, city_of, user
 
@@ -86,3 +91,22 @@ def test_a_node_starts_again_from_its_files_as_the_same_peer(grid: FlowGrid) -> 
     np.testing.assert_array_equal(before.pointers[0].get(), BIRTHS)
     with pytest.raises(ObjectGoneError):
         derived.get()
+
+
+def test_a_pointer_is_shared_used_by_a_stranger_and_taken_back(grid: FlowGrid) -> None:
+    bob = grid.domain()
+    bob.owner().publish("lent", BIRTHS, tags=("#lent",), allowed_users=("lender",))
+    lender, stranger = grid.client("lender"), grid.client("stranger")
+    domain = user(bob, lender, "lender").login("lender")
+    weights = next(d for d in domain.datasets if d.name == "lent").pointers[0][:, 1] * 1000
+    key = stranger.wallet.new(bob.peer_id).public_key
+    text = weights.share(key, operations=("max", "get"))
+    theirs = stranger.accept(text)
+    assert float(theirs.max().get()) == 4100.0
+    with pytest.raises(CapabilityError, match="scope"):
+        theirs.min().get()
+    domain.revoke(text)
+    with pytest.raises(CapabilityError, match="revoked"):
+        theirs.max().get()
+    events = [(e.action, e.outcome) for e in audit_log(bob) if e.account.startswith("lender via")]
+    assert events == [("get", "given")]

@@ -20,7 +20,8 @@ from multiaddr import Multiaddr
 
 from p2pgrid.errors import NetworkError
 from p2pgrid.ids import PeerId
-from p2pgrid.net.host import CONTROL_PROTOCOL, build_host, connect, parse_address, running
+from p2pgrid.net.addresses import parse_address
+from p2pgrid.net.host import CONTROL_PROTOCOL, build_host, connect, running
 from p2pgrid.net.streams import Libp2pStream
 from p2pgrid.protocol import codec
 from p2pgrid.protocol.codec import Kind

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import trio
+import trio.testing
 from libp2p.identity.identify.identify import ID as IDENTIFY
 from libp2p.identity.identify.pb.identify_pb2 import Identify
 from libp2p.kad_dht.common import PROTOCOL_ID as KAD_PROTOCOL
@@ -12,6 +13,8 @@ from libp2p.kad_dht.pb.kademlia_pb2 import Message, Record
 from libp2p.peer.id import ID
 from libp2p.utils.varint import encode_uvarint
 from multiaddr import Multiaddr
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import Request
 
 from p2pgrid.errors import PeerUnreachableError, RemoteProtocolError, TransportError
 from p2pgrid.ids import peer_id_of
@@ -20,6 +23,7 @@ from p2pgrid.net.dht import Dht
 from p2pgrid.net.host import CONTROL_PROTOCOL, build_host
 from p2pgrid.net.kad_server import KadServer
 from p2pgrid.net.streams import Libp2pStream
+from p2pgrid.net.websocket import WebSocketStream
 from p2pgrid.protocol.records import NodeRecord, dht_key, sign, tag_key
 from tests.fuzz.wire import NOW, PEER, SEED, frames
 
@@ -86,6 +90,38 @@ def stream(data: bytes) -> None:
 def streams() -> list[bytes]:
     """Seeds: all golden frames one after the other, in small and in large pieces."""
     return [bytes([piece]) + b"".join(frames()) for piece in (0, 7, 255)]
+
+
+def websocket(data: bytes) -> None:
+    """Whatever comes to the WebSocket port: bytes, then an end, or a broken connection."""
+
+    async def work() -> None:
+        far, near = trio.testing.memory_stream_pair()
+        await far.send_all(data)
+        await far.send_eof()
+        server = WebSocketStream(near, ConnectionType.SERVER)
+        received = 0
+        try:
+            await server.accept()
+            while piece := await server.receive_some():
+                received += len(piece)
+        except trio.BrokenResourceError:
+            pass
+        assert received <= len(data)
+        await trio.aclose_forcefully(server)
+
+    _run(work)
+
+
+def websockets() -> list[bytes]:
+    """Seeds: a handshake, with bytes, an end, a ping and a closing behind it."""
+    client = WSConnection(ConnectionType.CLIENT)
+    opening = client.send(Request(host="relay.example", target="/p2pgrid"))
+    frames_ = [
+        *(b"\x82\x83\0\0\0\0abc", b"\x82\x80\0\0\0\0", b"\x89\x81\0\0\0\0x"),
+        *(b"\x88\x82\0\0\0\0\x03\xe8", b"\x81\x81\0\0\0\0a", b"\x02\x81\0\0\0\0a"),
+    ]
+    return [opening, opening + b"".join(frames_), *(opening + frame for frame in frames_)]
 
 
 def _host() -> Any:

@@ -23,7 +23,7 @@ from p2pgrid.errors import (
 from p2pgrid.ids import ObjectId
 from p2pgrid.net import dht, kad_server, kademlia
 from p2pgrid.net.host import MAX_ADDRESSES
-from p2pgrid.protocol.records import DOMAIN_SEPARATION, NodeRecord, SignedRecord, dht_key
+from p2pgrid.protocol.records import NodeRecord, dht_key
 from tests.fuzz import local, net, wire
 
 NESTED = b"\x82\xa4name" + b"\x91" * 1500 + b"\xc0\xa4type\xa4node"
@@ -32,14 +32,9 @@ ENDLESS_ID = b"\x01" * (1 << 20)
 SOON_S = 3.0
 
 
-def signed(payload: bytes) -> SignedRecord:
-    signature = wire.KEY.sign(DOMAIN_SEPARATION + payload).signature
-    return SignedRecord(payload, bytes(wire.KEY.verify_key), signature)
-
-
 def test_a_nested_record_is_refused() -> None:
     with pytest.raises(RemoteProtocolError):
-        signed(NESTED).body()
+        wire.signed(NESTED).body()
 
 
 def test_the_target_of_answers_reaches_the_record(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,7 +54,7 @@ def test_the_target_of_answers_reaches_the_record(monkeypatch: pytest.MonkeyPatc
 def test_a_nested_record_in_an_answer_ends_no_search() -> None:
     # It ended the node's network: its refresh of the DHT died of the RecursionError.
     answer = Message(type="GET_VALUE")
-    answer.record.value = signed(NESTED).encode()
+    answer.record.value = wire.signed(NESTED).encode()
     net.dht_answer(net._prefixed(answer))
 
 

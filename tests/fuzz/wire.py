@@ -1,14 +1,18 @@
 """Targets: what the protocol decodes, be it from a peer, a DHT or a registry."""
 
+import base64
+import contextlib
 from itertools import count
 
 import msgspec
 from nacl.signing import SigningKey
 
+from p2pgrid.client.sharing import Shared
 from p2pgrid.config import Limits
 from p2pgrid.errors import (
     ArgumentError,
     AuthenticationError,
+    CapabilityError,
     DtypeError,
     P2PGridError,
     RecordError,
@@ -18,8 +22,18 @@ from p2pgrid.errors import (
 from p2pgrid.ids import DatasetId, ObjectId, peer_id_of
 from p2pgrid.policy.access import Label
 from p2pgrid.policy.objects import PREFIX_BYTES, SessionObjects
-from p2pgrid.protocol import codec, faults, signatures, values
+from p2pgrid.protocol import codec, faults, proxy, relay, signatures, values
 from p2pgrid.protocol.arrays import ArrayHeader, dtype_named, read_array
+from p2pgrid.protocol.capability import (
+    Capability,
+    Link,
+    as_text,
+    decode as decode_capability,
+    delegate,
+    encode as encode_capability,
+    from_text,
+    mint,
+)
 from p2pgrid.protocol.messages import Classes, Failure, Invoke, Make, Op, Operate, Operated
 from p2pgrid.protocol.operations import ArrayMeta
 from p2pgrid.protocol.records import (
@@ -33,6 +47,7 @@ from p2pgrid.protocol.records import (
     sign,
     verify,
 )
+from p2pgrid.protocol.rights import verify as verify_capability
 from p2pgrid.protocol.signatures import ActorClassInfo, MethodInfo, Parameter
 from p2pgrid.protocol.statements import LOGIN_TAG, SignedLogin, check_login, sign_login
 from tests.unit.frames import GOLDEN
@@ -43,6 +58,7 @@ SEED = b"f" * 32
 KEY = SigningKey(SEED)
 PEER = peer_id_of(bytes(KEY.verify_key))
 NONCE = bytes(16)
+MAX_ANSWER = 100
 
 
 def frame(data: bytes) -> None:
@@ -75,11 +91,65 @@ def frames() -> list[bytes]:
     return [bytes.fromhex(golden) for *_, golden in GOLDEN.values()]
 
 
+def signed(payload: bytes) -> SignedRecord:
+    """A record of any bytes, rightly signed."""
+    return SignedRecord(
+        payload, bytes(KEY.verify_key), KEY.sign(DOMAIN_SEPARATION + payload).signature
+    )
+
+
+def capability(data: bytes) -> None:
+    """Any bytes are a chain that gives no more than each link, or ``CapabilityError``."""
+    links = (Link(data, bytes(64)),)
+    for encoded in (data, encode_capability(Capability(PEER, links))):
+        try:
+            read = decode_capability(encoded)
+            scope = read.scope
+        except CapabilityError:
+            continue
+        assert encode_capability(read) == encoded
+        assert scope.expires == min(grant.expires for grant in read.grants)
+        with contextlib.suppress(CapabilityError):
+            verify_capability(encoded, domain=PEER, now=NOW)
+
+
+def capabilities() -> list[bytes]:
+    """Seeds: a chain of two links, and what its first link signs."""
+    first = mint(
+        SEED,
+        domain=PEER,
+        account="ana",
+        audience=bytes(KEY.verify_key),
+        objects=(bytes(16), bytes(8)),
+        operations=("get", "sum"),
+        expires=NOW + 60,
+        nonce=bytes(8),
+        to=(bytes(32),),
+    )
+    second = delegate(first, SEED, audience=bytes(32), operations=("sum",), nonce=bytes(8))
+    return [encode_capability(second), first.links[0].payload]
+
+
+def shared(data: bytes) -> None:
+    """Any text is a handle with a capability, or ``CapabilityError``; nothing is sent."""
+    line = data.decode("latin-1")
+    for text in (line, base64.urlsafe_b64encode(data).decode()):
+        with contextlib.suppress(CapabilityError):
+            read = Shared.read(text)
+            assert Shared.read(read.text()) == read
+        with contextlib.suppress(CapabilityError):
+            assert from_text(as_text(from_text(text))) == from_text(text)
+
+
+def shares() -> list[bytes]:
+    """Seeds: what was shared, as bytes and as text."""
+    whole = Shared(capabilities()[0], "clinic", ("/ip4/192.0.2.7/tcp/1",), "tensor", b"form")
+    return [msgspec.msgpack.encode(whole), whole.text().encode()]
+
+
 def record(data: bytes) -> None:
     """Any bytes, signed or not, are a record, or ``RecordError``, or ``RemoteProtocolError``."""
-    signature = KEY.sign(DOMAIN_SEPARATION + data).signature
-    signed = SignedRecord(data, bytes(KEY.verify_key), signature)
-    for encoded in (data, signed.encode()):
+    for encoded in (data, signed(data).encode()):
         try:
             body, signer = verify(encoded, now=NOW, max_bytes=DATASET_RECORD_BYTES)
         except (RecordError, RemoteProtocolError):
@@ -117,6 +187,36 @@ def records() -> list[bytes]:
     both = [sign(body, signing_key=SEED) for body in (node, dataset)]
     late = b"\x82\xa4name\xa1x\xa4type\xa4node"  # a tag may come last
     return [late, *(each.payload for each in both), *(each.encode() for each in both)]
+
+
+def hello(data: bytes) -> None:
+    """Any bytes are what a pipe is for, in words that are written again, or a broken protocol."""
+    try:
+        read = relay.decode_hello(data)
+    except RemoteProtocolError:
+        return
+    assert relay.decode_hello(relay.encode_hello(read)[1:]) == read
+
+
+def hellos() -> list[bytes]:
+    """Seeds: one of each kind."""
+    both = (relay.Dial(PEER, "libp2p"), relay.Take(bytes(relay.TICKET_BYTES)))
+    return [relay.encode_hello(each)[1:] for each in both]
+
+
+def proxy_answer(data: bytes) -> None:
+    """Any bytes of a proxy are a short text for people, or a broken protocol."""
+    try:
+        answer = proxy.decode_answer(data)
+    except RemoteProtocolError:
+        return
+    assert len(answer) <= MAX_ANSWER
+    assert answer.isprintable()
+
+
+def proxy_answers() -> list[bytes]:
+    """Seeds: a tunnel, a refusal."""
+    return [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.0 407 Who are you\r\nVia: p\r\n\r\n"]
 
 
 def statement(data: bytes) -> None:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,6 +37,12 @@ class Clinic:
     processes: "list[subprocess.Popen[str]]" = field(default_factory=list)
     programs: list[Client] = field(default_factory=list)
     node: Node | None = None
+    addresses: Sequence[str] = ()
+
+    @property
+    def address(self) -> str:
+        """Where others reach it."""
+        return self.addresses[0]
 
     def start(self, *, inside: Sequence[str] = ()) -> "subprocess.Popen[str]":
         """Serves the directory in a process of its own; ``inside`` is what starts that process."""
@@ -49,7 +56,7 @@ class Clinic:
         )
         self.processes.append(process)
         assert process.stdout is not None
-        self.address = json.loads(process.stdout.readline())["address"]
+        self.addresses = json.loads(process.stdout.readline())["addresses"]
         return process
 
     def start_here(self) -> Node:
@@ -57,7 +64,7 @@ class Clinic:
         self._state = State(self.directory.database)
         self.node = build(self.directory, self._state)
         self.node.start()
-        self.address = self.node.addresses[0]
+        self.addresses = self.node.addresses
         return self.node
 
     def owner(
@@ -86,16 +93,22 @@ class Clinic:
             each.communicate()
 
 
-@pytest.fixture
-def clinic(tmp_path: Path) -> Iterator[Clinic]:
-    directory = NodeDirectory(tmp_path / "clinic")
-    directory.create(NodeSettings(name="clinic", kind="domain", port=free_ports(1)[0]))
-    wallet = Wallet(tmp_path / "wallet.json")
+def make_clinic(home: Path, **settings: Any) -> Clinic:
+    """A domain's directory, and its owner's wallet; nothing runs yet."""
+    directory = NodeDirectory(home / "clinic")
+    port = free_ports(1)[0]
+    directory.create(NodeSettings(name="clinic", kind="domain", port=port, **settings))
+    wallet = Wallet(home / "wallet.json")
     key = wallet.new(directory.peer_id(), OWNER)
     state = State(directory.database)
     state.enrol(Account(OWNER, bytes.fromhex(key.public_key), "owner"))
     state.close()
-    made = Clinic(tmp_path, directory, wallet)
+    return Clinic(home, directory, wallet)
+
+
+@pytest.fixture
+def clinic(tmp_path: Path) -> Iterator[Clinic]:
+    made = make_clinic(tmp_path)
     yield made
     made.close()
 

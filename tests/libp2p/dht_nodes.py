@@ -19,9 +19,11 @@ from libp2p.peer.peerinfo import PeerInfo
 from nacl.signing import SigningKey
 
 from p2pgrid.ids import PeerId, peer_id_of
+from p2pgrid.net.addresses import parse_address
 from p2pgrid.net.dht import Dht
-from p2pgrid.net.host import build_host, parse_address, running
+from p2pgrid.net.host import build_host, running
 from p2pgrid.protocol.records import NodeRecord, SignedRecord, sign
+from p2pgrid.protocol.secret import Secret
 
 LISTEN = ("/ip4/127.0.0.1/tcp/0",)
 TEST_S = 60.0
@@ -66,9 +68,14 @@ class Node:
 
 @asynccontextmanager
 async def node(
-    number: int, *, server: bool = True, listen: Sequence[str] = LISTEN, **settings: Any
+    number: int,
+    *,
+    server: bool = True,
+    listen: Sequence[str] = LISTEN,
+    key: Secret | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Node]:
-    host = build_host(seed_of(number), listen)
+    host = build_host(seed_of(number), listen, network_key=key)
     async with running(host, listen):
         settings = {"now": time.time, **settings}
         yield Node(host, Dht(host, server=server, **settings), peer_of(number))

@@ -1,8 +1,8 @@
-"""A domain without Ray in a process of its own: all of it runs here, gateway and store.
+"""A node without Ray in a process of its own: all of it runs here, gateway and store.
 
     python node_process.py DIRECTORY
 
-Prints its address as one line of JSON once it serves; ends when its stdin closes.
+Prints its addresses as one line of JSON once it serves; ends when its stdin closes.
 """
 
 import json
@@ -10,17 +10,27 @@ import sys
 from pathlib import Path
 
 from actors.layout import NodeDirectory
-from actors.local import LocalState, LocalStore
+from actors.local import LocalRegistry, LocalState, LocalStore
 from actors.node import Node
+from actors.registry import Registry
 from actors.state import State
 from actors.store import Store
 
 
 def build(directory: NodeDirectory, state: State) -> Node:
-    """The domain of a directory, not yet started."""
+    """The node of a directory, not yet started."""
+    settings = directory.settings()
+    if settings.kind == "network":
+        return Node(
+            settings,
+            seed=directory.seed(),
+            state=LocalState(state),
+            registry=LocalRegistry(Registry(directory.registry)),
+        )
     return Node(
-        directory.settings(),
+        settings,
         seed=directory.seed(),
+        network_key=directory.network_key(),
         state=LocalState(state),
         store=LocalStore(Store(directory.objects)),
         objects=directory.objects,
@@ -31,7 +41,7 @@ def serve(directory: NodeDirectory) -> None:
     """Serves until stdin closes."""
     node = build(directory, State(directory.database))
     node.start()
-    sys.stdout.write(json.dumps({"address": node.addresses[0]}) + "\n")
+    sys.stdout.write(json.dumps({"addresses": node.addresses}) + "\n")
     sys.stdout.flush()
     sys.stdin.read()
     node.stop()

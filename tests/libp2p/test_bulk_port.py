@@ -105,7 +105,7 @@ def dialled(
     counters: Counters | None = None,
 ) -> Iterator[tuple[socket.socket, Pipe]]:
     connection, pipe = dial(
-        "127.0.0.1",
+        socket.create_connection(("127.0.0.1", ticket.port)),
         ticket,
         client=client,
         server=BOB,

@@ -26,6 +26,7 @@ from p2pgrid.errors import (
     RemoteTimeoutError,
 )
 from p2pgrid.ids import PeerId, peer_id_of, public_key_of
+from p2pgrid.net.addresses import parse_address
 from p2pgrid.net.host import (
     CONTROL_PROTOCOL,
     build_host,
@@ -33,7 +34,6 @@ from p2pgrid.net.host import (
     hang_up,
     is_connected,
     open_stream,
-    parse_address,
     running,
 )
 from p2pgrid.net.kademlia import Asker
@@ -94,7 +94,7 @@ def test_only_noise_yamux_and_tcp_are_offered() -> None:
     upgrader = network.upgrader
     assert list(upgrader.security_multistream.transports) == ["/noise"]
     assert list(upgrader.muxer_multistream.transports) == ["/yamux/1.0.0"]
-    assert [type(t).__name__ for t in network.transport_manager.get_transports()] == ["TCP"]
+    assert [type(t).__name__ for t in network.transport_manager.get_transports()] == ["_RoutedTcp"]
 
 
 def test_a_stream_carries_bytes_both_ways() -> None:
@@ -319,7 +319,8 @@ def test_an_error_leaves_a_running_host_as_it_was_raised() -> None:
 
 QUIET = """
 import logging, trio
-from p2pgrid.net.host import build_host, connect, parse_address, running
+from p2pgrid.net.addresses import parse_address
+from p2pgrid.net.host import build_host, connect, running
 
 async def main():
     listen = ["/ip4/127.0.0.1/tcp/0"]

@@ -21,6 +21,7 @@ from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING
 from p2pgrid.errors import DiskFullError, TransferCancelledError, TransportError
 from p2pgrid.net.bulk_pipe import Pipe
 from p2pgrid.net.bulk_server import BulkServer
+from p2pgrid.net.link import Link
 from tests.libp2p.conftest import ROOT, Clinic
 
 pytestmark = pytest.mark.libp2p
@@ -218,12 +219,15 @@ def test_a_program_that_dies_or_freezes_in_an_upload_holds_up_nobody(
 
 @pytest.mark.parametrize("by_socket", [True, False])
 def test_an_upload_that_is_stopped_leaves_nothing_and_can_be_repeated(
-    clinic: Clinic, by_socket: bool
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch, by_socket: bool
 ) -> None:
+    def no_socket(*_: object, **__: object) -> None:
+        raise TransportError("there is no bulk port")
+
     clinic.start_here()
     owner = clinic.owner()
     if not by_socket:
-        owner.link().host = ""
+        monkeypatch.setattr(Link, "connect", no_socket)
     stop = threading.Event()
     timer = threading.Timer(0.15, stop.set)
     timer.start()

@@ -13,7 +13,7 @@ import trio
 from p2pgrid.net import upgrade
 from p2pgrid.net.certificate import Certificate
 from p2pgrid.net.streams import Libp2pStream, Libp2pTransport
-from p2pgrid.net.tls import TlsConnection, TlsStream, dial_tls
+from p2pgrid.net.tls import TlsStream
 from tests.contract.worlds import MIB, TEST_S, Libp2p, Served, served
 from tests.libp2p.upgrades import (
     HERE,
@@ -116,11 +116,13 @@ def test_a_port_that_is_not_reachable_costs_its_time_once(
     monkeypatch.setattr(upgrade, "TRY_S", 2 * SOON_S)
     tries = Counter[str]()
 
-    async def counted(*args: Any) -> TlsConnection:
-        tries["dial"] += 1
-        return await dial_tls(*args)
+    connect = Libp2pStream.connect
 
-    monkeypatch.setattr(upgrade, "dial_tls", counted)
+    async def counted(*args: Any) -> socket.socket:
+        tries["dial"] += 1
+        return await connect(*args)
+
+    monkeypatch.setattr(Libp2pStream, "connect", counted)
 
     async def work() -> None:
         async with served(Libp2p(), 1, 2) as (one, two):

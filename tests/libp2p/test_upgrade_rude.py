@@ -12,7 +12,7 @@ from p2pgrid.errors import PeerUnreachableError, RemoteProtocolError, TransportE
 from p2pgrid.net import upgrade
 from p2pgrid.net.host import CONTROL_PROTOCOL, connect, open_stream
 from p2pgrid.net.streams import Libp2pStream, Libp2pTransport
-from p2pgrid.net.tls import TlsConnection, TlsStream, dial_tls
+from p2pgrid.net.tls import TlsConnection, TlsStream
 from p2pgrid.protocol.codec import as_frame
 from p2pgrid.protocol.upgrade import (
     MAX_OFFER_BYTES,
@@ -22,7 +22,7 @@ from p2pgrid.protocol.upgrade import (
     encode_offer,
     proof_of,
 )
-from tests.contract.worlds import TEST_S, Libp2p, Served, open_sockets, served
+from tests.contract.worlds import TEST_S, Libp2p, Served, dial_tls, open_sockets, served
 from tests.libp2p.upgrades import (
     HERE,
     ONE,

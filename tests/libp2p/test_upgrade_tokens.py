@@ -14,10 +14,10 @@ from trio.testing import wait_all_tasks_blocked
 from p2pgrid.ids import PeerId
 from p2pgrid.net import tls_listener
 from p2pgrid.net.certificate import client_context
-from p2pgrid.net.tls import TlsConnection, connected, dial_tls
+from p2pgrid.net.tls import TlsConnection, connected
 from p2pgrid.net.tls_listener import MAX_STRANGERS, Ticket, TlsListener
 from p2pgrid.protocol.upgrade import PROOF_BYTES, Offer, proof_of
-from tests.contract.worlds import TEST_S, Libp2p, served
+from tests.contract.worlds import TEST_S, Libp2p, dial_tls, served
 from tests.libp2p.upgrades import (
     HERE,
     MARK,

@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 from p2pgrid import errors
 from p2pgrid.cli.main import FAILED, REFUSED, UNREACHABLE, USAGE, app, exit_code
 from p2pgrid.cli.output import Format, show_record
-from p2pgrid.client import node_commands
+from p2pgrid.client import connect, node_commands
+from p2pgrid.client.launch import make_nodes
 from p2pgrid.client.wallet import Wallet
 from p2pgrid.errors import P2PGridError
 from p2pgrid.ids import peer_id_of
@@ -67,6 +68,7 @@ class Actors:
             "peer_id": PEER,
             "directory": str(directory),
             "isolation": self.settings.get("isolation", "cluster"),
+            "closed": "network_key" in self.settings,
             "running": command in {"start", "status"},
             "addresses": [ADDRESS] if command in {"start", "status"} else [],
             "gateway_pid": 0,
@@ -250,6 +252,38 @@ def test_a_node_may_share_an_embedded_cluster(actors: Actors, home: Path) -> Non
     assert actors.settings["embedded"] == str(home / "embedded")
 
 
+def test_a_network_is_closed_by_the_key_that_is_given(actors: Actors, home: Path) -> None:
+    shared = home / "shared.key"
+    made = Answer("network", "new-key", str(shared), "--format=json").json
+    assert made["key_file"] == str(shared)
+    assert "/key/swarm/psk/" not in json.dumps(made)
+    Answer("domain", "init", "ucsf", f"--network-key={shared}")
+    assert actors.settings["network_key"] == str(shared)
+    again = Answer("network", "new-key", str(shared))
+    assert (again.code, again.out) == (USAGE, "")
+    assert again.err.startswith("p2pgrid: P2PG-140: ")
+
+
+def test_what_is_made_in_a_home_with_a_key_is_closed(actors: Actors, home: Path) -> None:
+    Answer("network", "new-key")
+    assert Answer("network", "init", "city", "--format=json").json["closed"]
+    assert actors.settings["network_key"] == str(home / "network.key")
+
+
+def test_an_open_node_is_not_mistaken_for_a_closed_one(actors: Actors, home: Path) -> None:
+    Answer("domain", "init", "ucsf")
+    settings = {"network_key": str(home / "network.key")}
+    actors.asked.clear()
+    with pytest.raises(errors.NodeError, match="made open"):
+        make_nodes(
+            {"ucsf": home / "nodes/ucsf"},
+            kind="domain",
+            wallet=Wallet(home / "wallet.json"),
+            settings=settings,
+        )
+    assert actors.commands == ["show"]
+
+
 def test_init_again_changes_what_is_given_and_keeps_the_rest(actors: Actors) -> None:
     Answer("domain", "init", "ucsf", "--port=4100")
     actors.asked.clear()
@@ -344,3 +378,21 @@ def test_the_command_line_loads_neither_ray_nor_libp2p() -> None:
         [sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60
     )
     assert done.stdout.strip() == ""
+
+
+def test_what_was_shared_is_taken_back(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str | None]] = []
+
+    class Program:
+        def revoke(self, given: str, address: str | None) -> None:
+            asked.append((given, address))
+            if given == "broken":
+                raise errors.CapabilityError(reason="malformed", domain="d")
+
+    assert home.exists()
+    monkeypatch.setattr(connect, "default_client", Program)
+    assert Answer("domain", "revoke", "text", "--format=json").json["revoked"] == "text"
+    assert Answer("domain", "revoke", "0a" * 16, f"--address={ADDRESS}").code == 0
+    assert asked == [("text", None), ("0a" * 16, ADDRESS)]
+    refused = Answer("domain", "revoke", "broken")
+    assert (refused.code, refused.out) == (REFUSED, "")

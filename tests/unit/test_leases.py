@@ -15,6 +15,7 @@ from p2pgrid.policy.objects import SessionObjects
 LEASE_S = 10
 LIMITS = Limits(session_objects=20, session_bytes=100, waiting_sessions=5, waiting_per_owner=2)
 OWNERS = [Owner(PeerId(peer), account) for peer in "pqrs" for account in ("ana", "eve", "tom")]
+OWNERS += [Owner(PeerId(peer), "ana", f"key/{token}") for peer in "pt" for token in "12"]
 
 
 @dataclass(eq=False)
@@ -84,6 +85,17 @@ class LeaseMachine(RuleBasedStateMachine):
             assert self.released_at[one.owner] <= self.now
         self.note(ended)
 
+    @precondition(lambda self: self.live)
+    @rule(data=st.data())
+    def a_session_loses_its_rights(self, data: st.DataObject) -> None:
+        owner = data.draw(st.sampled_from(sorted(self.live)))
+        lease = next(lease for lease in self.leases if lease.owner == owner)
+        self.leases.end(lease)
+        self.leases.end(lease)
+        assert lease.holder is None
+        self.released_at.pop(owner, None)
+        self.ended.append(self.live.pop(owner))
+
     @rule(passing=st.integers(0, 6))
     def time_passes(self, passing: int) -> None:
         self.now += passing
@@ -109,7 +121,11 @@ class LeaseMachine(RuleBasedStateMachine):
         assert {lease.owner for lease in waiting} == set(self.released_at)
         assert len(waiting) <= LIMITS.waiting_sessions
         for owner in OWNERS:
-            of_account = [it for it in waiting if it.owner.account == owner.account]
+            of_account = [
+                it
+                for it in waiting
+                if (it.owner.account, bool(it.owner.via)) == (owner.account, bool(owner.via))
+            ]
             of_peer = [it for it in waiting if it.owner.peer == owner.peer]
             assert max(len(of_peer), len(of_account)) <= LIMITS.waiting_per_owner
             assert sum(it.objects.held_bytes for it in of_account) <= LIMITS.session_bytes

@@ -132,16 +132,17 @@ def test_noise_raises_only_our_errors(noise: bytes) -> None:
         verify(noise, now=NOW, max_bytes=DHT_RECORD_BYTES)
 
 
+def signed_bytes(payload: bytes) -> bytes:
+    """A record of any bytes, rightly signed."""
+    key = SigningKey(SEED)
+    signature = key.sign(records.DOMAIN_SEPARATION + payload).signature
+    return SignedRecord(payload, bytes(key.verify_key), signature).encode()
+
+
 @given(noise=st.binary(max_size=200))
 def test_signed_noise_is_a_broken_protocol(noise: bytes) -> None:
-    key = SigningKey(SEED)
-    record = SignedRecord(
-        payload=noise,
-        public_key=bytes(key.verify_key),
-        signature=key.sign(records.DOMAIN_SEPARATION + noise).signature,
-    )
     with pytest.raises(RemoteProtocolError):
-        verify(record.encode(), now=NOW, max_bytes=DHT_RECORD_BYTES)
+        verify(signed_bytes(noise), now=NOW, max_bytes=DHT_RECORD_BYTES)
 
 
 def test_a_signature_without_the_domain_separation_is_a_forgery() -> None:
@@ -208,14 +209,8 @@ def test_what_no_reader_would_accept_is_not_signed(body: Body) -> None:
 
 def test_unknown_fields_are_refused() -> None:
     payload = msgspec.msgpack.encode({"type": "node", **msgspec.structs.asdict(NODE), "more": 1})
-    key = SigningKey(SEED)
-    record = SignedRecord(
-        payload=payload,
-        public_key=bytes(key.verify_key),
-        signature=key.sign(records.DOMAIN_SEPARATION + payload).signature,
-    )
     with pytest.raises(RemoteProtocolError):
-        verify(record.encode(), now=NOW, max_bytes=DHT_RECORD_BYTES)
+        verify(signed_bytes(payload), now=NOW, max_bytes=DHT_RECORD_BYTES)
 
 
 def test_a_higher_seq_is_newer_and_an_equal_one_is_not() -> None:
