@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
-from actors.calls import Calls
+from actors.calls import Calls, ClassesByName
 from actors.gateway import Answer, Handler, LinkSession, require_account
 from actors.meter import Load
 from actors.ports import (
@@ -41,7 +41,6 @@ from p2pgrid.errors import (
 )
 from p2pgrid.ids import DatasetId, ObjectId, short
 from p2pgrid.policy.access import Label, require_get, require_owner
-from p2pgrid.policy.calls import ExportedClass
 from p2pgrid.policy.leases import Lease, Owner
 from p2pgrid.policy.objects import PREFIX_BYTES, SessionObjects
 from p2pgrid.protocol import faults
@@ -103,7 +102,7 @@ class Domain:
         book: RecordBook,
         transfers: Transfers,
         hosts: HostsPort,
-        classes: Mapping[str, ExportedClass],
+        classes: ClassesByName,
         on_published: OnPublished,
         limits: Limits = DEFAULT_LIMITS,
         timing: Timing = DEFAULT_TIMING,

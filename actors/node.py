@@ -197,7 +197,7 @@ class Node:
             book=self._book,
             transfers=self._transfers,
             hosts=hosts or NoHosts(),
-            classes={} if exports is None else exports.classes(),
+            classes=dict if exports is None else exports.classes,
             on_published=self._announcer.promptly,
             limits=limits,
             timing=timing,

@@ -39,8 +39,6 @@ def hospital(grid: Grid, name: str = "hospital") -> FabricNode:
     """A domain that exports the classes of ``exported``."""
     node = grid.launch(name)
     node.exports.add(SOURCE)
-    node.stop()
-    node.start()
     return node
 
 
