@@ -78,7 +78,7 @@ def test_hundreds_wait_without_a_thread_each(counter: ActorPointer, gate: Gate) 
         with pytest.raises(GetTimeoutError, match="1 results"):
             await aio.get(slow, timeout=0.1)
         assert await aio.wait([slow], timeout=0.1) == ([], [slow])
-        assert threading.active_count() == before
+        assert threading.active_count() <= before + 5
         gate.opened.set()
         values = await asyncio.gather(*waiting)
         assert values == ["gate"] * 300 + list(range(1, 301))
