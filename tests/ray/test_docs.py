@@ -58,8 +58,9 @@ def test_the_snippets_of_a_page_run(page: Path, home: Path) -> None:
         run([sys.executable, "-c", python], home)
 
 
-def test_the_example_of_pointers_runs(home: Path) -> None:
-    run([sys.executable, str(ROOT / "examples" / "pointers.py")], home)
+@pytest.mark.parametrize("example", ["pointers.py", "actor_calls.py"])
+def test_an_example_runs(example: str, home: Path) -> None:
+    run([sys.executable, str(ROOT / "examples" / example)], home)
 
 
 def test_every_page_that_is_linked_exists() -> None:
