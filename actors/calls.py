@@ -7,7 +7,7 @@ gateway's process ends, because what it was given is known only here.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Callable, Mapping, Sequence, Sized
 from functools import partial
 from types import MappingProxyType
 from typing import NamedTuple
@@ -57,6 +57,8 @@ from p2pgrid.protocol.signatures import Parameters, check_arguments
 from p2pgrid.protocol.values import Value
 
 Buffers = Sequence[memoryview]
+ClassesByName = Callable[[], Mapping[str, ExportedClass]]
+"""What the owner exports at this moment."""
 
 _encoder = msgspec.msgpack.Encoder()
 
@@ -87,7 +89,7 @@ class Calls:
         state: StatePort,
         store: StorePort,
         hosts: HostsPort,
-        classes: Mapping[str, ExportedClass],
+        classes: ClassesByName,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self._domain, self._state, self._store = domain, state, store
@@ -185,7 +187,7 @@ class Calls:
 
     async def _list_classes(self, session: LinkSession, _: ListClasses, __: object) -> Answer:
         account = require_account(session, "", action="listing classes", domain=self._domain)
-        classes = [it.info for it in self._classes.values() if may_call(account, Callee(it))]
+        classes = [it.info for it in self._classes().values() if may_call(account, Callee(it))]
         return Answer(Classes(tuple(classes[:MAX_CLASSES])))
 
     async def _find(self, session: LinkSession, message: FindActor, _: object) -> Answer:
@@ -234,7 +236,7 @@ class Calls:
         return None
 
     def _make(self, caller: Caller, asked: Make, buffers: Buffers, result: Result) -> None:
-        cls = self._classes.get(asked.cls)
+        cls = self._classes().get(asked.cls)
         if cls is None:
             raise ArgumentError(call=asked.cls, problem=f"is no class that {self._domain} exports")
         callee, name = Callee(cls), asked.options.name
@@ -270,7 +272,7 @@ class Calls:
         call = self._pending(caller, callee, method.parameters, asked, buffers, result=result)
         result.cancel = partial(actor.cancel, call)
         if asked.timeout_s is not None:
-            call.expire_after(asked.timeout_s)
+            call.expire_after(asked.timeout_s, actor.forget)
         actor.submit(caller.objects.prefix, call)
 
     def _pending(

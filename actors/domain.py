@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import partial
 from types import MappingProxyType
 
-from actors.calls import Calls
+from actors.calls import Calls, ClassesByName
 from actors.capabilities import Capabilities, Granted
 from actors.computing import Computing
 from actors.datasets import Datasets
@@ -29,7 +29,6 @@ from actors.taking import Taking
 from actors.transfers import Transfers
 from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing
 from p2pgrid.policy.access import require_owner
-from p2pgrid.policy.calls import ExportedClass
 from p2pgrid.policy.granted import GrantedObjects
 from p2pgrid.policy.leases import Lease, Owner
 from p2pgrid.policy.objects import SessionObjects
@@ -72,7 +71,7 @@ class Domain:
         capabilities: Capabilities,
         pusher: Pusher,
         hosts: HostsPort,
-        classes: Mapping[str, ExportedClass],
+        classes: ClassesByName,
         on_published: OnPublished,
         limits: Limits = DEFAULT_LIMITS,
         timing: Timing = DEFAULT_TIMING,

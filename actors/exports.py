@@ -137,7 +137,7 @@ def load(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except SchemaError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         problem = f"cannot be loaded: {type(error).__name__}: {error}"
         raise SchemaError(field=str(path), problem=problem) from error
     return module

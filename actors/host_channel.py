@@ -72,9 +72,6 @@ class HostAnswer(Struct, frozen=True, array_like=True):
     buffers: int = 0
 
 
-CANCELLED = Failure(code=0, fields={})
-"""Of a call that was not begun; the gateway knows its name."""
-
 Request = Batch | Cancel
 Array = memoryview | FileArray
 Answered = Callable[[HostAnswer, int, list[memoryview]], None]
@@ -131,10 +128,7 @@ class Inbox:
             self._waiting.extend((call, _arrays(call, buffers)) for call in request.calls)
 
     def _cancel(self, number: int) -> None:
-        kept = deque(it for it in self._waiting if it[0].number != number)
-        if len(kept) < len(self._waiting):
-            self._waiting = kept
-            self.answer(HostAnswer(number, failure=CANCELLED))
+        self._waiting = deque(it for it in self._waiting if it[0].number != number)
 
 
 def _arrays(call: HostCall, buffers: Iterator[memoryview]) -> list[Array]:
@@ -156,7 +150,7 @@ class HostChannel(asyncio.Protocol):
         self._write(Batch(list(calls)), buffers)
 
     def cancel(self, number: int) -> None:
-        """Asks not to begin a call; it is answered as ``CANCELLED`` if it was not."""
+        """Asks not to begin a call, which then is not answered; it may have begun."""
         self._write(Cancel(number), ())
 
     def close(self) -> None:

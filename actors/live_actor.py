@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from itertools import count
 
-from actors.host_channel import CANCELLED, HostAnswer, HostCall, HostChannel
+from actors.host_channel import HostAnswer, HostCall, HostChannel
 from actors.pending import Arrays, PendingCall
 from actors.ports import HostsPort
 from actors.results import NO_SOURCES
@@ -102,13 +102,18 @@ class LiveActor:
 
     def cancel(self, call: PendingCall, *, force: bool) -> None:
         """Cancels a call that waits; one that runs only with ``force``, which ends the actor."""
-        if call.number not in self._under_way:
+        if not self._runs(call):
+            self.forget(call)
             call.cancel()
-        elif force and next(iter(self._under_way)) == call.number:
+        elif force:
             self.kill("a call was cancelled by force")
-        elif self._channel is not None:
+
+    def forget(self, call: PendingCall) -> None:
+        """Does not begin a call, unless it runs; it may just have."""
+        if not self._runs(call) and self._under_way.pop(call.number, None) is not None:
             self._flush()
-            self._channel.cancel(call.number)
+            if self._channel is not None:
+                self._channel.cancel(call.number)
 
     def kill(self, reason: str) -> None:
         """Ends it at once; what is under way, or waits, fails."""
@@ -189,6 +194,10 @@ class LiveActor:
         self._outbox.append(host_call)
         self._under_way[call.number] = call
 
+    def _runs(self, call: PendingCall) -> bool:
+        """True when it is the one whose answer comes next."""
+        return next(iter(self._under_way), None) == call.number
+
     def _flush(self) -> None:
         if self._outbox and self._channel is not None:
             self._channel.send(self._outbox, self._arrays)
@@ -199,12 +208,10 @@ class LiveActor:
             self._constructed(answer)
             return
         call = self._under_way.pop(answer.number, None)
-        if call is None:
-            log.warning("an actor answered what was not asked", extra={"actor": self.name})
-        elif answer.failure is None:
+        if call is None:  # it was cancelled when it had just begun
+            return
+        if answer.failure is None:
             self._keep(call, answer, header_size, arrays)
-        elif answer.failure == CANCELLED:
-            call.cancel()
         else:
             call.result.fail(answer.failure, call.result.sources)
         if self._is_retired:

@@ -243,7 +243,7 @@ class Node:
                 timing=timing,
             ),
             hosts=hosts or NoHosts(),
-            classes={} if exports is None else exports.classes(),
+            classes=dict if exports is None else exports.classes,
             on_published=self._announcer.promptly,
             limits=limits,
             timing=timing,

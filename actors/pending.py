@@ -25,7 +25,6 @@ class PendingCall:
     __slots__ = (
         "_arrays",
         "_charged",
-        "_deadline",
         "_on_ready",
         "args",
         "callee",
@@ -56,7 +55,6 @@ class PendingCall:
         self.number = 0
         self._arrays: Arrays = []
         self._charged = 0
-        self._deadline: asyncio.TimerHandle | None = None
         self._on_ready: Callable[[], None] | None = None
 
     def carry(self, args: tuple[Value, ...], kwargs: dict[str, Value], arrays: Arrays) -> None:
@@ -85,11 +83,15 @@ class PendingCall:
         """Calls back, once, when nothing is missing any more, or it has failed."""
         self._on_ready = callback
 
-    def expire_after(self, timeout_s: float) -> None:
-        """Cancels the call when it has not ended by then."""
-        loop = asyncio.get_running_loop()
-        self._deadline = loop.call_later(timeout_s, self.cancel, f"its deadline of {timeout_s:g} s")
-        self.result.then(self._deadline.cancel)
+    def expire_after(self, timeout_s: float, forget: Callable[["PendingCall"], None]) -> None:
+        """Cancels the call when it has not ended by then; ``forget`` keeps it from beginning."""
+
+        def expire() -> None:
+            forget(self)
+            self.cancel(f"its deadline of {timeout_s:g} s")
+
+        deadline = asyncio.get_running_loop().call_later(timeout_s, expire)
+        self.result.then(deadline.cancel)
 
     def cancel(self, why: str = "") -> None:
         """Ends it as cancelled, wherever it is; what the method does goes on."""

@@ -10,8 +10,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from p2pgrid import aio as aio
-    from p2pgrid.client.actor_class import ActorClassPointer as ActorClassPointer
     from p2pgrid.client.actor_pointer import ActorPointer as ActorPointer
     from p2pgrid.client.call_result import ResultPointer as ResultPointer
     from p2pgrid.client.connect import (
@@ -40,7 +38,6 @@ if TYPE_CHECKING:
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 _HOMES = {
-    "ActorClassPointer": "client.actor_class",
     "ActorPointer": "client.actor_pointer",
     "Client": "client.connect",
     "DatasetPointer": "client.datasets",
@@ -70,7 +67,6 @@ _HOMES = {
 }
 
 __all__ = [
-    "ActorClassPointer",
     "ActorPointer",
     "Client",
     "DatasetPointer",
@@ -84,7 +80,6 @@ __all__ = [
     "TensorPointer",
     "Wallet",
     "accept",
-    "aio",
     "cancel",
     "connect",
     "default_client",
@@ -102,8 +97,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    if name == "aio":
-        return import_module("p2pgrid.aio")
     if name not in _HOMES:
         raise AttributeError(f"module 'p2pgrid' has no attribute {name!r}")
     return getattr(import_module(f"p2pgrid.{_HOMES[name]}"), name)

@@ -110,7 +110,7 @@ def export(
     """Export the actor classes of a file: accounts of the domain may make and call them.
 
     The file is run to check it, and copied into the node's directory; a node that runs offers it
-    from its next start on. Its code has all rights of the domain.
+    at once. Its code has all rights of the domain.
     """
     _show_exports("export", name, directory, str(file.absolute()), output=output)
 
@@ -122,7 +122,7 @@ def unexport(
     directory: nodes.DirectoryOption = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
-    """Export the classes of a file no longer, from the node's next start on."""
+    """Export the classes of a file no longer; actors that live go on."""
     _show_exports("unexport", name, directory, file, output=output)
 
 

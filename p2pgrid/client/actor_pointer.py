@@ -16,7 +16,7 @@ from p2pgrid.client.home import Home
 from p2pgrid.client.protocols import UnsupportedMethodError
 from p2pgrid.client.session import Session
 from p2pgrid.client.signature_text import check_class, signature_of
-from p2pgrid.errors import ArgumentError
+from p2pgrid.errors import ArgumentError, P2PGridError
 from p2pgrid.ids import ID_BYTES, ObjectId, short
 from p2pgrid.protocol.messages import Call
 from p2pgrid.protocol.signatures import ActorClassInfo, MethodInfo
@@ -81,6 +81,11 @@ class ActorPointer(Handle):
         """Ray's own handle inside the domain's cluster, this pointer everywhere else."""
         return inside.actor_of(self.location, self._id.hex()) or self
 
+    @property
+    def error(self) -> P2PGridError | None:
+        """Why the actor was not made, where that is known; waits for nothing."""
+        return None if self._origin is None else self._origin.batch.error_of(self._id)
+
     def __getattr__(self, name: str) -> "MethodPointer":
         return MethodPointer(self, self._class.method(name))
 
@@ -104,12 +109,11 @@ class ActorPointer(Handle):
 
     @override
     def _sessions(self) -> tuple[Session, ...]:
-        if self._origin is None:
-            return ()
-        error = self._origin.batch.error_of(self._id)
-        if error is not None:
+        if (error := self.error) is not None:
             raise error
-        return () if self._origin.is_named else (self._origin.session,)
+        if self._origin is None or self._origin.is_named:
+            return ()
+        return (self._origin.session,)
 
 
 def store_of(domain: Home) -> Any:

@@ -46,7 +46,7 @@ class ResultPointer(Handle):
     @property
     def error(self) -> P2PGridError | None:
         """Why the call was not even begun, where that is known; waits for nothing."""
-        return self._batch.error_of(self._id)
+        return self.actor.error or self._batch.error_of(self._id)
 
     def get(self, user: str | None = None, *, timeout: float | None = None) -> Any:
         """Waits for the value and takes a copy home; else as ``p2pgrid.get``.
@@ -84,6 +84,6 @@ class ResultPointer(Handle):
 
     @override
     def _sessions(self) -> tuple[Session, ...]:
-        if self.error is not None:
-            raise self.error
+        if (error := self.error) is not None:
+            raise error
         return (self._session,)

@@ -1,8 +1,9 @@
 """Questions about results, which a domain answers late: few are open, and no thread waits for them.
 
-Rule 1: at most ``MAX_OPEN`` questions of a link are open; others wait their turn. Rule 2: whoever
-waits for long does so together with all others, in at most ``MAX_POLLS`` questions. The more of
-these are open, the earlier the next one ends, so that they merge.
+Rule 1: at most ``MAX_OPEN`` questions of a link are open; others wait their turn. It comes soon,
+because nobody asks what may take long when half of them are open. Rule 2: whoever waits for long
+does so together with all others, in at most ``MAX_POLLS`` questions. The more of these are open,
+the earlier the next one ends, so that they merge.
 """
 
 import threading
@@ -41,6 +42,11 @@ class Questions:
         self._backlog: deque[tuple[Question, OnAnswer]] = deque()
         self._awaited: dict[ObjectId, list[OnReady]] = {}
         """Results that no open poll asks for."""
+
+    @property
+    def is_crowded(self) -> bool:
+        """True when a question that may take long should rather be put with ``when_ready``."""
+        return self._open >= MAX_OPEN // 2
 
     def ask(self, question: Question, on_answer: OnAnswer) -> None:
         """Asks as soon as fewer than ``MAX_OPEN`` questions are open."""

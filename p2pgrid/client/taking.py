@@ -166,14 +166,19 @@ class Taking:
 
     def step(self) -> None:
         """Asks for the next results, or ends."""
-        rest = self.results[len(self.taken) : len(self.taken) + MAX_CALLS]
-        if not rest:
+        if len(self.taken) == len(self.results):
             self._on_end(None)
             return
-        if (error := rest[0].error) is not None:
+        following = self.results[len(self.taken)]
+        if (error := following.error) is not None:
             self._on_end(error)
-            return
-        timeout_s = min(DIRECT_S, self._left_s())
+        elif self._questions.is_crowded:
+            self._questions.when_ready(following._id, self._ready)
+        else:
+            self._ask(min(DIRECT_S, self._left_s()))
+
+    def _ask(self, timeout_s: float) -> None:
+        rest = self.results[len(self.taken) : len(self.taken) + MAX_CALLS]
         ids = tuple(result._id for result in rest)
         self._questions.ask(TakeResults(ids, timeout_s, self._account), self._answered)
 
@@ -211,7 +216,7 @@ class Taking:
 
     def _ready(self, error: P2PGridError | None) -> None:
         if error is None:
-            self.step()
+            self._ask(0.0)
         else:
             self._failed(error)
 

@@ -13,6 +13,9 @@ from p2pgrid.net.calls import checked
 from p2pgrid.net.link import Reply
 from p2pgrid.protocol.messages import MAX_CALLS, MAX_WAIT_S, AwaitResults, Ready
 
+CROWDED_S = 0.1
+"""How long a question is open where many are."""
+
 
 class Watch:
     """Results that somebody waits for; ``done`` is set when enough are ready, or time is up.
@@ -69,7 +72,7 @@ class Watch:
                 return
             self._note({asked[each] for each in ready if each in asked}, group, questions)
 
-        timeout_s = min(MAX_WAIT_S, self._left_s())
+        timeout_s = min(self._left_s(), CROWDED_S if questions.is_crowded else MAX_WAIT_S)
         questions.ask(AwaitResults(tuple(asked), count, timeout_s), answered)
 
     def _note(

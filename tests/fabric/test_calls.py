@@ -35,12 +35,10 @@ from tests.fabric.gates import GATES, Gate
 SOURCE = Path(exported.__file__)
 
 
-def hospital(grid: Grid) -> FabricNode:
+def hospital(grid: Grid, name: str = "hospital") -> FabricNode:
     """A domain that exports the classes of ``exported``."""
-    node = grid.launch("hospital")
+    node = grid.launch(name)
     node.exports.add(SOURCE)
-    node.stop()
-    node.start()
     return node
 
 
