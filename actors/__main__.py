@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
 from actors.deploy import nodes_status, start_nodes, stop_nodes
-from actors.layout import NodeDirectory, NodeStatus, settings_from
-from p2pgrid.errors import P2PGridError
+from actors.exports import Exports, ExportsStatus
+from actors.layout import NodeDirectory, settings_from
+from p2pgrid.errors import NodeError, P2PGridError
 
 FAILED = 1
 STEPS = {"start": start_nodes, "stop": stop_nodes, "status": nodes_status}
@@ -21,6 +23,9 @@ COMMANDS = {
     "set": "JSON of the settings to change",
     "own": "public key of the owner, 64 hex characters",
     "join": "multiaddr of a network",
+    "export": "a Python file with exported classes",
+    "unexport": "the name of such a file",
+    "exports": None,
     "show": None,
     "start": None,
     "stop": None,
@@ -44,7 +49,7 @@ def _tell(answers: Sequence[object], status: int) -> int:
     return status
 
 
-def _run(command: str, words: Sequence[str]) -> Sequence[NodeStatus]:
+def _run(command: str, words: Sequence[str]) -> Sequence[Struct]:
     if command in STEPS:
         return STEPS[command]([NodeDirectory(Path(word)) for word in words])
     if COMMANDS[command] is None:
@@ -52,8 +57,10 @@ def _run(command: str, words: Sequence[str]) -> Sequence[NodeStatus]:
     return [_prepare(command, *pair) for pair in zip(words[::2], words[1::2], strict=True)]
 
 
-def _prepare(command: str, place: str, argument: str = "") -> NodeStatus:
+def _prepare(command: str, place: str, argument: str = "") -> Struct:
     directory = NodeDirectory(Path(place))
+    if command in {"export", "unexport", "exports"}:
+        return _exports(command, directory, argument)
     if command == "init":
         directory.create(settings_from(msgspec.json.decode(argument)))
     if command == "set":
@@ -63,6 +70,17 @@ def _prepare(command: str, place: str, argument: str = "") -> NodeStatus:
     if command == "join":
         directory.join(argument)
     return directory.status()
+
+
+def _exports(command: str, directory: NodeDirectory, argument: str) -> ExportsStatus:
+    settings, exports = directory.settings(), Exports(directory.exports)
+    if settings.kind != "domain":
+        raise NodeError(f"{settings.name} is a {settings.kind}; only domains export classes")
+    if command == "export":
+        exports.add(Path(argument))
+    if command == "unexport":
+        exports.remove(argument)
+    return exports.status()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,17 +9,16 @@ import asyncio
 import logging
 import secrets
 import socket
-import struct
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 from msgspec import Struct
 
+from actors.frames import SIZES, chunks_of, read_exactly, split
 from actors.logs import current_request
 from actors.ports import Executed, Exported, FailedObject
 from actors.store import Store
@@ -30,10 +29,6 @@ from p2pgrid.protocol.codec import Buffer
 from p2pgrid.protocol.malformed import MALFORMED
 
 log = logging.getLogger(__name__)
-
-PIECE_BYTES = 1 << 26
-
-_SIZES = struct.Struct("<II")
 
 
 class Put(Struct, tag="put", array_like=True):
@@ -120,12 +115,7 @@ _answers = msgspec.msgpack.Decoder(tuple[Answer, list[int]])
 
 def _pack(message: Request | Answer, buffers: Sequence[Buffer], *more: str) -> list[Buffer]:
     header = _encoder.encode((message, [len(buffer) for buffer in buffers], *more))
-    return [_SIZES.pack(len(header), sum(map(len, buffers))) + header, *buffers]
-
-
-def _split(body: memoryview, sizes: Sequence[int]) -> list[memoryview]:
-    ends = list(accumulate(sizes))
-    return [body[end - size : end] for end, size in zip(ends, sizes, strict=True)]
+    return chunks_of(header, buffers)
 
 
 class StoreServer:
@@ -164,10 +154,10 @@ class StoreServer:
 
     def _serve(self, gateway: socket.socket, incoming: BinaryIO) -> None:
         while True:
-            header_size, body_size = _SIZES.unpack(_read(incoming, _SIZES.size))
-            request, sizes, request_id = _requests.decode(_read(incoming, header_size))
+            header_size, body_size = SIZES.unpack(read_exactly(incoming, SIZES.size))
+            request, sizes, request_id = _requests.decode(read_exactly(incoming, header_size))
             current_request.set(request_id)
-            buffers = _split(memoryview(_read(incoming, body_size)), sizes)
+            buffers = split(memoryview(read_exactly(incoming, body_size)), sizes)
             for chunk in _pack(*self._answer(request, buffers)):
                 gateway.sendall(chunk)
 
@@ -309,12 +299,12 @@ class ChannelStore:
     async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while True:
-                sizes = _SIZES.unpack(await reader.readexactly(_SIZES.size))
+                sizes = SIZES.unpack(await reader.readexactly(SIZES.size))
                 header, body = [await reader.readexactly(size) for size in sizes]
                 answer, parts = _answers.decode(header)
                 future = self._waiting.popleft()
                 if not future.cancelled():
-                    future.set_result((answer, _split(memoryview(body), parts)))
+                    future.set_result((answer, split(memoryview(body), parts)))
         except (asyncio.IncompleteReadError, ConnectionError):
             pass  # the store died
         except MALFORMED:
@@ -329,15 +319,3 @@ class ChannelStore:
             future = self._waiting.popleft()
             if not future.cancelled():
                 future.set_exception(UnavailableError(domain=self._name))
-
-
-def _read(incoming: BinaryIO, size: int) -> bytes:
-    """So many bytes; memory is taken for ``PIECE_BYTES`` at a time, as they come."""
-    pieces = []
-    while size:
-        piece = incoming.read(min(size, PIECE_BYTES))
-        if not piece:
-            raise EOFError
-        pieces.append(piece)
-        size -= len(piece)
-    return b"".join(pieces)

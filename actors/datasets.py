@@ -3,7 +3,7 @@
 from actors.ports import DatasetEntry
 from actors.record_book import RecordBook
 from p2pgrid.errors import DuplicateError
-from p2pgrid.ids import DatasetId, ObjectId
+from p2pgrid.ids import DatasetId, ObjectId, PeerId
 from p2pgrid.policy.access import Label
 from p2pgrid.protocol.arrays import ArrayHeader, claimed_bytes, dtype_named
 from p2pgrid.protocol.operations import ArrayMeta
@@ -13,19 +13,21 @@ class Datasets:
     """What the catalog lists, kept in memory; the state has the copy that survives.
 
     ``entries`` are the datasets themselves, ``allowed`` the accounts that may take each home,
-    ``labels`` their tensors.
+    ``destinations`` the domains to which each may move, ``labels`` their tensors.
     """
 
     def __init__(self, book: RecordBook) -> None:
         self._book = book
         self.entries: dict[DatasetId, DatasetEntry] = {}
         self.allowed: dict[DatasetId, frozenset[str]] = {}
+        self.destinations: dict[DatasetId, frozenset[PeerId]] = {}
         self.labels: dict[ObjectId, Label] = {}
 
     def add(self, entry: DatasetEntry) -> None:
         """Lists a dataset, also in the records that the domain signs."""
         self.entries[entry.dataset_id] = entry
         self.allowed[entry.dataset_id] = entry.allowed
+        self.destinations[entry.dataset_id] = entry.allowed_domains
         for tensor in entry.tensors:
             meta = meta_of(tensor.dtype, tensor.shape)
             self.labels[tensor.object_id] = Label(meta, frozenset({entry.dataset_id}), True)

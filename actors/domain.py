@@ -9,17 +9,23 @@ from collections.abc import Mapping
 from functools import partial
 from types import MappingProxyType
 
+from actors.calls import Calls, ClassesByName
 from actors.capabilities import Capabilities, Granted
 from actors.computing import Computing
 from actors.datasets import Datasets
+from actors.deposits import Deposits
 from actors.gateway import Answer, Handler, LinkSession
 from actors.giving import Giving
 from actors.granting import Granting
 from actors.meter import Load
-from actors.ports import AuditEvent, StatePort, StorePort
+from actors.movable import Movables
+from actors.moves import Moves
+from actors.ports import AuditEvent, HostsPort, StatePort, StorePort
 from actors.publishing import OnPublished, Publishing
+from actors.pushing import Pusher
 from actors.record_book import RecordBook, fitting
 from actors.sessions import Sessions
+from actors.taking import Taking
 from actors.transfers import Transfers
 from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing
 from p2pgrid.policy.access import require_owner
@@ -27,9 +33,11 @@ from p2pgrid.policy.granted import GrantedObjects
 from p2pgrid.policy.leases import Lease, Owner
 from p2pgrid.policy.objects import SessionObjects
 from p2pgrid.protocol.messages import (
+    Abandon,
     Account,
     Accounts,
     CloseTransfer,
+    Deposit,
     Done,
     Enrol,
     FetchChunk,
@@ -38,6 +46,7 @@ from p2pgrid.protocol.messages import (
     ListDatasets,
     ListObjects,
     Message,
+    MoveObject,
     OpenDownload,
     OpenUpload,
     Operate,
@@ -60,6 +69,9 @@ class Domain:
         book: RecordBook,
         transfers: Transfers,
         capabilities: Capabilities,
+        pusher: Pusher,
+        hosts: HostsPort,
+        classes: ClassesByName,
         on_published: OnPublished,
         limits: Limits = DEFAULT_LIMITS,
         timing: Timing = DEFAULT_TIMING,
@@ -70,12 +82,18 @@ class Domain:
         self._accounts: dict[bytes, Account] = {}
         self._names: dict[str, Account] = {}
         self._datasets = datasets = Datasets(book)
-        self._sessions = Sessions(store.drop, lease_s=timing.lease_s, limits=limits)
-        computing = Computing(domain=self.name, store=store)
+        self._sessions = Sessions(self._drop, lease_s=timing.lease_s, limits=limits)
+        self.calls = Calls(
+            domain=self.name, state=state, store=store, hosts=hosts, classes=classes, limits=limits
+        )
+        taking = Taking(
+            self.calls, domain=self.name, state=state, allowed=datasets.allowed, limits=limits
+        )
+        computing = Computing(domain=self.name, store=store, calls=self.calls)
         giving = Giving(
             domain=self.name, state=state, store=store, datasets=datasets, transfers=transfers
         )
-        publishing = Publishing(
+        self._publishing = Publishing(
             state=state,
             store=store,
             book=book,
@@ -84,6 +102,32 @@ class Domain:
             on_published=on_published,
             limits=limits,
         )
+        movables = Movables(
+            domain=self.name,
+            store=store,
+            results_of=self.calls.results_of,
+            allowed=datasets.allowed,
+            limits=limits,
+            wait_s=timing.move_s,
+        )
+        self._moves = Moves(
+            domain=self.name,
+            peer_id=book.peer_id,
+            state=state,
+            datasets=datasets,
+            movables=movables,
+            pusher=pusher,
+            limits=limits,
+        )
+        self._deposits = Deposits(
+            domain=self.name,
+            state=state,
+            capabilities=capabilities,
+            sessions=self._sessions,
+            transfers=transfers,
+            account_named=self.account_named,
+            results_of=self.calls.results_of,
+        )
         granting = Granting(domain=self.name, state=state, capabilities=capabilities)
         self.handlers: Mapping[type[Message], Handler] = MappingProxyType(
             {
@@ -91,19 +135,27 @@ class Domain:
                 ListAccounts: self._list_accounts,
                 ListObjects: self._list_objects,
                 ListDatasets: self._list_datasets,
-                Publish: publishing.publish,
-                OpenUpload: publishing.open_upload,
-                SendChunk: publishing.take_chunk,
+                Publish: self._publishing.publish,
+                OpenUpload: self._open_upload,
+                SendChunk: self._publishing.take_chunk,
                 Operate: computing.operate,
                 Get: giving.get,
                 OpenDownload: giving.open_download,
                 FetchChunk: giving.give_chunk,
                 CloseTransfer: self._close_transfer,
                 Revoke: granting.revoke,
+                MoveObject: self._moves.move,
+                Deposit: self._deposits.deposit,
+                Abandon: self._deposits.abandon,
+                **self.calls.handlers,
+                **taking.handlers,
             }
         )
         self.by_capability: frozenset[type[Message]] = frozenset(
-            {ListDatasets, Operate, Get, OpenDownload, FetchChunk, CloseTransfer, Revoke}
+            {
+                *(ListDatasets, Operate, Get, OpenDownload, FetchChunk, CloseTransfer, Revoke),
+                *(MoveObject, Abandon),
+            }
         )
 
     async def load(self) -> None:
@@ -114,6 +166,11 @@ class Domain:
         for entry in await self._state.datasets():
             self._datasets.add(entry)
         self._transfers.clean_up(self._datasets.labels)
+
+    async def close(self) -> None:
+        """Ends all actors, and the moves; to be called after the last request."""
+        await self.calls.close()
+        self._moves.close()
 
     def account_of(self, public_key: bytes) -> Account | None:
         """The account that this key is enrolled for."""
@@ -133,7 +190,9 @@ class Domain:
 
     def claim(self, owner: Owner, holder: LinkSession) -> Lease:
         """The session that the owner comes back to, or a new one."""
-        return self._sessions.claim(owner, holder, partial(self._open_objects, holder.granted))
+        lease = self._sessions.claim(owner, holder, partial(self._open_objects, holder.granted))
+        self.calls.open(lease.objects.prefix)
+        return lease
 
     def release(self, lease: Lease, holder: LinkSession) -> None:
         """Notes that the link of a session has ended."""
@@ -153,6 +212,10 @@ class Domain:
     def own_record(self) -> bytes:
         """The domain's signed record."""
         return self._book.node_record()
+
+    async def _drop(self, prefix: bytes) -> None:
+        await self.calls.drop(prefix)
+        await self._store.drop(prefix)
 
     def _open_objects(self, granted: Granted | None, prefix: bytes) -> SessionObjects:
         labels, limits = self._datasets.labels, self._limits
@@ -190,6 +253,12 @@ class Domain:
 
     async def _list_datasets(self, _: LinkSession, message: ListDatasets, __: object) -> Answer:
         return Answer(fitting(self._book.dataset_records(message.tags)))
+
+    async def _open_upload(self, session: LinkSession, message: OpenUpload, _: object) -> Answer:
+        """For a dataset, or for a deposit of another domain."""
+        if message.capability:
+            return await self._deposits.open_upload(session, message, _)
+        return await self._publishing.open_upload(session, message, _)
 
     async def _close_transfer(
         self, session: LinkSession, message: CloseTransfer, _: object

@@ -2,7 +2,8 @@
 
 ``node.json`` settings; ``identity`` the node's key; ``network.key`` that of its closed network;
 ``owner.pub`` the public key of the first owner; ``node.db`` state; ``registry.db`` a network's
-index; ``objects/`` tensors; ``ray/`` the cluster and its logs, when the node has one of its own.
+index; ``objects/`` tensors; ``exports/`` exported actor classes; ``ray/`` the cluster and its
+logs, when the node has one of its own.
 """
 
 import os
@@ -147,6 +148,7 @@ class NodeDirectory:
         self.identity_file = self.path / "identity"
         self.database = self.path / "node.db"
         self.objects = self.path / "objects"
+        self.exports = self.path / "exports"
         self.registry = self.path / "registry.db"
         self.ray = self.path / "ray"
         self.owner_file = self.path / "owner.pub"

@@ -11,18 +11,22 @@ from typing import Protocol
 from actors.announcer import Announcer
 from actors.capabilities import Capabilities
 from actors.domain import Domain
+from actors.exports import Exports
 from actors.gateway import Gateway, Service
 from actors.layout import NodeSettings
 from actors.loop import LoopThread, end_tasks
 from actors.metrics import MetricsServer, NodeCollector
 from actors.network import Network
+from actors.no_hosts import NoHosts
 from actors.places import Places
-from actors.ports import RegistryPort, StatePort, StorePort
+from actors.ports import HostsPort, RegistryPort, StatePort, StorePort
+from actors.pushing import Pusher
 from actors.record_book import RecordBook
 from actors.transfers import Transfers
 from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing
 from p2pgrid.ids import PeerId
 from p2pgrid.net.bulk_server import BulkServer
+from p2pgrid.net.counters import Counters
 from p2pgrid.net.link import Inbound, Link
 from p2pgrid.net.peer import Peer, Routing, libp2p_peer
 from p2pgrid.net.relay import Relay, RelayPorts
@@ -66,6 +70,8 @@ class Node:
         state: StatePort,
         store: StorePort | None = None,
         objects: Path | None = None,
+        exports: Exports | None = None,
+        hosts: HostsPort | None = None,
         registry: RegistryPort | None = None,
         limits: Limits = DEFAULT_LIMITS,
         timing: Timing = DEFAULT_TIMING,
@@ -122,7 +128,9 @@ class Node:
                 objects, server=self._bulk, name=settings.name, limits=limits, timing=timing
             )
         self._capabilities = Capabilities(seed, domain=self._book.peer_id, state=state)
-        self._service = self._make_service(store, registry, limits, timing)
+        self._service = self._make_service(
+            store, registry, exports=exports, hosts=hosts, limits=limits, timing=timing
+        )
         self._gateway = Gateway(
             self._service,
             peer_id=self._book.peer_id,
@@ -178,6 +186,8 @@ class Node:
         self._loop.run(self._metrics.stop())
         self._loop.run(end_tasks(self._background))
         self._loop.run(self._gateway.close())
+        if isinstance(self._service, Domain):
+            self._loop.run(self._service.close())
         if self._transfers is not None:
             self._loop.run(self._transfers.close_all())
         if self._bulk is not None:
@@ -199,6 +209,9 @@ class Node:
         self,
         store: StorePort | None,
         registry: RegistryPort | None,
+        *,
+        exports: Exports | None,
+        hosts: HostsPort | None,
         limits: Limits,
         timing: Timing,
     ) -> Service:
@@ -221,6 +234,16 @@ class Node:
             book=self._book,
             transfers=self._transfers,
             capabilities=self._capabilities,
+            pusher=Pusher(
+                self._book.peer_id,
+                self._peer.link_to,
+                name=self._settings.name,
+                counters=Counters() if self._bulk is None else self._bulk.counters,
+                limits=limits,
+                timing=timing,
+            ),
+            hosts=hosts or NoHosts(),
+            classes=dict if exports is None else exports.classes,
             on_published=self._announcer.promptly,
             limits=limits,
             timing=timing,

@@ -21,8 +21,10 @@ from typing import NamedTuple
 
 import msgspec
 
+from actors.exports import Exports
 from actors.layout import NodeDirectory, write_private
 from actors.local import LocalRegistry, LocalState, LocalStore
+from actors.local_hosts import LocalHosts
 from actors.loop import LoopThread
 from actors.node import Node
 from actors.registry import Registry
@@ -135,7 +137,7 @@ class PackedNode:
         worker: ThreadPoolExecutor,
         announcing: asyncio.Semaphore,
     ) -> None:
-        settings = directory.settings()
+        settings, exports = directory.settings(), Exports(directory.exports)
         with ExitStack() as undo:
             state = State(directory.database)
             # Behind what the node has still under way there.
@@ -155,6 +157,8 @@ class PackedNode:
                 state=LocalState(state, worker),
                 store=store,
                 objects=directory.objects if store is not None else None,
+                exports=exports if store is not None else None,
+                hosts=LocalHosts(exports) if store is not None else None,
                 registry=registry,
                 make_peer=partial(libp2p_peer, portal=portal),
                 loop=loop,

@@ -1,13 +1,14 @@
 """What the services of a node see of each other; in production a Ray actor stands behind each."""
 
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from p2pgrid.ids import DatasetId, ObjectId
+from p2pgrid.ids import DatasetId, ObjectId, PeerId
 from p2pgrid.protocol.arrays import Array
 from p2pgrid.protocol.codec import Buffer
-from p2pgrid.protocol.messages import Account
+from p2pgrid.protocol.messages import Account, ActorOptions
 
 
 class TensorEntry(NamedTuple):
@@ -29,6 +30,8 @@ class DatasetEntry(NamedTuple):
     allowed: frozenset[str]
     announce: bool
     tensors: tuple[TensorEntry, ...]
+    allowed_domains: frozenset[PeerId] = frozenset()
+    """Where it may move; entries that were written before there was this field allow none."""
 
 
 class AuditEvent(NamedTuple):
@@ -153,6 +156,27 @@ class StorePort(Protocol):
 
     async def drop(self, prefix: bytes) -> None:
         """Forgets all objects of a session."""
+
+
+class HostsPort(Protocol):
+    """The processes of actors of exported classes; each has one object."""
+
+    async def start(self, actor: ObjectId, cls: str, options: ActorOptions) -> None:
+        """Starts a process; it may have to wait until there is room for it.
+
+        Raises:
+            ActorUnschedulableError: there will never be.
+        """
+
+    async def connect(self, actor: ObjectId) -> socket.socket:
+        """Its end of ``host_channel``, once a process is up that has no object yet.
+
+        Raises:
+            ActorDiedError: there is none any more, and there will be none.
+        """
+
+    async def kill(self, actor: ObjectId) -> None:
+        """Ends the process; there will be no other."""
 
 
 class RegistryPort(Protocol):

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from actors.datasets import Datasets, meta_of
-from actors.gateway import Answer, LinkSession, require_objects
+from actors.gateway import Answer, LinkSession
 from actors.ports import AuditEvent, DatasetEntry, StatePort, StorePort, TensorEntry
 from actors.record_book import RecordBook
 from actors.transfer import Holder
@@ -16,7 +16,7 @@ from p2pgrid.errors import (
     RemoteProtocolError,
     TooLargeError,
 )
-from p2pgrid.ids import DatasetId, ObjectId, short
+from p2pgrid.ids import DatasetId, ObjectId, PeerId, short
 from p2pgrid.protocol.arrays import Array, read_array
 from p2pgrid.protocol.messages import Account, OpenUpload, Publish, Published, SendChunk
 from p2pgrid.protocol.records import normalise_tag
@@ -75,8 +75,7 @@ class Publishing:
     async def take_chunk(
         self, session: LinkSession, message: SendChunk, buffers: Sequence[memoryview]
     ) -> Answer:
-        """Takes a chunk of an upload from the control stream."""
-        require_objects(session)
+        """Takes a chunk of an upload from the control stream; only its own peer has it."""
         chunk = _buffer(buffers, 0)
         return Answer(await self._transfers.take_chunk(message, chunk, session.link.peer))
 
@@ -135,4 +134,5 @@ def _entry_of(message: Publish) -> DatasetEntry:
         frozenset(message.allowed),
         message.announce,
         tensors,
+        frozenset(map(PeerId, message.allowed_domains)),
     )

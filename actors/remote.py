@@ -15,12 +15,14 @@ import ray
 from ray.exceptions import RayActorError, RayTaskError
 
 from actors.channel import ChannelStore, StoreServer
+from actors.exports import Exports
 from actors.layout import NodeDirectory
 from actors.logs import Level, log_to_stderr
 from actors.node import Node
 from actors.pack import Pack
 from actors.ports import AuditEvent, DatasetEntry, Revocation
 from actors.registry import Registry
+from actors.remote_hosts import RemoteHosts
 from actors.state import State
 from actors.store import Store
 from p2pgrid.errors import UnavailableError
@@ -129,6 +131,8 @@ class RemoteGateway:
             state=StateHandle(state, name=settings.name),
             store=None if store is None else _store_port(store, channel, name=settings.name),
             objects=None if store is None else place.objects,
+            exports=None if store is None else Exports(place.exports),
+            hosts=None if store is None else _hosts(place, channel.parent),
             registry=None if registry is None else RegistryHandle(registry, name=settings.name),
         )
         self._node.start()
@@ -149,6 +153,15 @@ class RemotePack(Pack):
     def __init__(self, record: Path) -> None:
         log_to_stderr()
         super().__init__(record)
+
+
+def _hosts(place: NodeDirectory, sockets: Path) -> RemoteHosts:
+    return RemoteHosts(
+        place.exports,
+        sockets=sockets,
+        peer_id=place.peer_id(),
+        log_level=place.settings().log_level,
+    )
 
 
 def _store_port(store: Any, channel: Path, *, name: str) -> ChannelStore:

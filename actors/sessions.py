@@ -15,7 +15,13 @@ from p2pgrid.errors import UnavailableError
 from p2pgrid.ids import DatasetId
 from p2pgrid.policy.leases import Lease, Leases, Owner
 from p2pgrid.policy.objects import PREFIX_BYTES, SessionObjects
-from p2pgrid.protocol.messages import MAX_HOLDINGS, MAX_SOURCES_TOLD, Holding, Holdings
+from p2pgrid.protocol.messages import (
+    MAX_HOLDINGS,
+    MAX_SOURCES_TOLD,
+    Account,
+    Holding,
+    Holdings,
+)
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +63,13 @@ class Sessions:
         if lease is None or lease.owner.account != account or lease.owner.via:
             return None
         return lease.objects
+
+    def opened_by(self, key: bytes, account: Account, prefix: bytes) -> bool:
+        """True when the session of this prefix is the account's, and was opened with this key."""
+        lease = self._by_prefix.get(prefix)
+        if lease is None or lease.owner.account != account.name:
+            return False
+        return lease.owner.is_by(key, account.public_key)
 
     def end(self, lease: Lease) -> None:
         """Ends a session at once; its values are dropped after what is under way."""

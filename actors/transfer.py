@@ -41,6 +41,7 @@ class Upload:
         self.size = meta.nbytes
         self.touched_at = time.monotonic()
         header = npy_header(meta.shape, meta.dtype)
+        self._start = len(header)
         self._sink = FileSink(path, header=header, size=self.size, spare=spare)
         self._receiver = Receiver(self._sink, Progress(self.size))
 
@@ -79,6 +80,13 @@ class Upload:
         self._rest()
         return self._receiver.progress.durable
 
+    def take_out(self, path: Path) -> Exported:
+        """Gives the whole draft another name; where its bytes are then."""
+        self.leave()
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        self._sink.draft.rename(path)
+        return Exported(path, self._start, is_temporary=True)
+
     def leave(self) -> None:
         """Lets go of the draft, which stays."""
         self._receiver.close()
@@ -108,9 +116,7 @@ class Download:
         self.touched_at = time.monotonic()
         self.is_finished = False
         self._offset = 0
-        self._source = FileSource(exported.path, start=exported.start, size=self.size)
-        if exported.is_temporary:
-            exported.path.unlink()  # what is open stays readable, and nothing is left behind
+        self._source = source_of(exported, self.size)
 
     @property
     def rested_s(self) -> float:
@@ -150,3 +156,11 @@ class Download:
     def close(self) -> None:
         """Closes the file."""
         self._source.close()
+
+
+def source_of(exported: Exported, size: int) -> FileSource:
+    """The bytes of an exported object; they are gone when the source is closed, if temporary."""
+    source = FileSource(exported.path, start=exported.start, size=size)
+    if exported.is_temporary:
+        exported.path.unlink()  # what is open stays readable, and nothing is left behind
+    return source

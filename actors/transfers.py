@@ -10,6 +10,7 @@ on a transfer; a new ticket or a chunk on the control stream ends the connection
 
 import asyncio
 import contextlib
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from pathlib import Path
@@ -141,6 +142,17 @@ class Transfers:
         is_there = isinstance(upload, Upload) and upload.is_finished and upload.meta == meta
         if upload is None or not is_there or upload.holder.account != account:
             raise ObjectGoneError(object_id=f"upload {short(object_id)}", domain=self._name)
+
+    def is_open(self, transfer_id: bytes) -> bool:
+        """True until a transfer has ended, or a dataset or a deposit has taken it over."""
+        return transfer_id in self._open
+
+    def take_out(self, object_id: ObjectId) -> Exported:
+        """The bytes of a whole upload; the file is the caller's from here on."""
+        upload = self._open.pop(object_id)
+        if not isinstance(upload, Upload):
+            raise TypeError(f"{short(object_id)} is no upload")
+        return upload.take_out(self._directory / SPOOL / secrets.token_hex(16))
 
     def adopted(self, object_ids: Iterable[ObjectId]) -> None:
         """Notes that datasets name these uploads."""

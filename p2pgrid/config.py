@@ -49,7 +49,11 @@ class Limits:
     """The same of one domain, and of one address that dials."""
     session_objects: int = 100_000
     session_bytes: int = 1024 * MIB
-    """Of one session, and of all those of one account that wait for it to come back."""
+    """Of one session, and of all those of one account that wait for it to come back; once more
+    for what its calls return."""
+    actors: int = 256
+    session_actors: int = 64
+    """Exported actors that live: of all sessions, and of one."""
     waiting_sessions: int = 128
     waiting_per_owner: int = 8
     """Sessions of one peer, and of one account, that wait for it to come back."""
@@ -85,6 +89,8 @@ class Timing:
     """How long a transfer that makes no progress is tried again."""
     transfer_idle_s: float = 600.0
     """An interrupted transfer that nobody resumes is removed after this time."""
+    move_s: float = 3600.0
+    """How long an object may take to another domain, from when somebody asks for it."""
     pipe_idle_s: float = 900.0
     """A pipe through a relay on which nothing moves for this long is closed."""
     orphan_s: float = 3600.0

@@ -41,6 +41,7 @@ P2PGridError
 │   ├── GetNotPermittedError         302  this user may not take this object home
 │   ├── PublishNotPermittedError     303  this user may not publish here
 │   ├── PermissionDeniedError        304  this user's role does not allow the call
+│   ├── MoveNotPermittedError        305  the owner does not let this object go to that domain
 │   └── CapabilityError              310  a token does not give this right; ``reason`` says why
 ├── DataError                        4xx  change the data or the expression
 │   ├── ShapeError (ValueError)      401
@@ -48,12 +49,21 @@ P2PGridError
 │   ├── RemoteIndexError (IndexError) 403
 │   ├── TooLargeError                404  over a limit, with both numbers
 │   ├── DuplicateError               405  the name is taken
-│   └── SchemaError (ValueError)     406  a description of data is not valid
+│   ├── SchemaError (ValueError)     406  a description of data is not valid
+│   ├── ArgumentError (TypeError)    407  a call does not fit the method's signature
+│   └── ValueTypeError (TypeError)   408  a value of this type cannot cross a border
 ├── ComputeError                     6xx
 │   ├── UnsupportedRemoteOpError     601  not an operation; names the nearest
 │   ├── ObjectGoneError              602  the object does not exist (any more)
 │   ├── QuotaExceededError           603  too many or too large intermediate objects
-│   └── ForeignPointerError          604  operands live in different domains
+│   ├── ForeignPointerError          604  operands live in different domains
+│   ├── TaskError                    610  a method raised; ``reference`` finds it in the owner's log
+│   ├── ActorDiedError               611  the actor is gone for good, and its state with it
+│   ├── ActorUnavailableError        612  the actor restarts: what was under way may have been done
+│   ├── TaskCancelledError           613  the call was cancelled
+│   ├── GetTimeoutError (TimeoutError) 614  the result did not come in the caller's time
+│   ├── ActorUnschedulableError      615  the node has not the resources that were asked for
+│   └── MoveFailedError              616  an object did not get to another domain
 └── InternalError                    900  our mistake; ``reference`` finds it in the owner's log
 
 Codes go over the wire, texts do not: ``p2pgrid.protocol.faults`` holds the one table of what a
@@ -461,6 +471,19 @@ class PermissionDeniedError(AccessDenied):
         self.action, self.domain = action, domain
 
 
+class MoveNotPermittedError(AccessDenied):
+    """No owner of the data, and no token, lets this object go to that domain."""
+
+    code = 305
+
+    def __init__(self, *, object_id: str, domain: str, to: str) -> None:
+        super().__init__(
+            f"object {object_id} may not move from {domain} to {to}; ask the owner of {domain} "
+            "to publish its data with allowed_domains, or for a capability to move it"
+        )
+        self.object_id, self.domain, self.to = object_id, domain, to
+
+
 CAPABILITY_REASONS = {
     "malformed": "it is damaged or cut short; ask for it again",
     "oversized": "it is too long; ask somebody nearer to its beginning for one",
@@ -553,6 +576,29 @@ class SchemaError(DataError, ValueError):
         self.field, self.problem = field, problem
 
 
+class ArgumentError(DataError, TypeError):
+    """A call does not fit the method's signature; names and types are told, never values."""
+
+    code = 407
+
+    def __init__(self, *, call: str, problem: str) -> None:
+        super().__init__(f"{call} {problem}")
+        self.call, self.problem = call, problem
+
+
+class ValueTypeError(DataError, TypeError):
+    """A value of this type cannot cross a border, because it could only be pickled."""
+
+    code = 408
+
+    def __init__(self, *, kind: str) -> None:
+        super().__init__(
+            f"a {kind} cannot travel; use None, numbers, text, bytes, arrays, pointers, "
+            "and lists, tuples or dicts of them"
+        )
+        self.kind = kind
+
+
 class ComputeError(P2PGridError):
     """A remote computation cannot be done."""
 
@@ -602,6 +648,95 @@ class ForeignPointerError(ComputeError):
     def __init__(self, *, left: str, right: str) -> None:
         super().__init__(f"one operand lives on {left}, another on {right}; use one domain")
         self.left, self.right = left, right
+
+
+class TaskError(ComputeError):
+    """A method of an actor raised; what it said stays with the owner."""
+
+    code = 610
+
+    def __init__(self, *, call: str, reference: str) -> None:
+        super().__init__(f"{call} raised an error; ask the owner for the log entry {reference}")
+        self.call, self.reference = call, reference
+
+
+class ActorDiedError(ComputeError):
+    """The actor is gone for good, and its state with it."""
+
+    code = 611
+
+    def __init__(self, *, actor: str, reason: str) -> None:
+        super().__init__(f"actor {actor} died: {reason}; make another one")
+        self.actor, self.reason = actor, reason
+
+
+class ActorUnavailableError(ComputeError):
+    """The actor restarts; a call that was under way may or may not have been done."""
+
+    code = 612
+
+    def __init__(self, *, actor: str) -> None:
+        super().__init__(
+            f"actor {actor} restarts; this call may or may not have been done, and its state is "
+            "new: call again if that is harmless"
+        )
+        self.actor = actor
+
+
+class TaskCancelledError(ComputeError):
+    """The call was cancelled before it had a result."""
+
+    code = 613
+
+    def __init__(self, *, call: str) -> None:
+        super().__init__(f"{call} was cancelled")
+        self.call = call
+
+
+class GetTimeoutError(ComputeError, TimeoutError):
+    """A result did not come in the time that the caller gave it; it may still come."""
+
+    code = 614
+
+    def __init__(self, *, waiting: int, timeout_s: float) -> None:
+        super().__init__(
+            f"{waiting} results did not come within {timeout_s:g} s; they may still come, "
+            "wait longer or cancel them"
+        )
+        self.waiting, self.timeout_s = waiting, timeout_s
+
+
+class ActorUnschedulableError(ComputeError):
+    """The node has not the resources that an actor asks for, even when nothing else runs."""
+
+    code = 615
+
+    def __init__(self, *, resource: str, asked: float, available: float) -> None:
+        super().__init__(
+            f"the actor asks for {asked:g} {resource}, the domain has {available:g}; ask for less"
+        )
+        self.resource, self.asked, self.available = resource, asked, available
+
+
+MOVE_FAILURES = {
+    "unreachable": "nobody at its addresses proved to be that domain; see whether it runs",
+    "interrupted": "the way between the two domains broke; call again",
+    "unanswered": "the domain that has the object did not say; call again when it runs",
+}
+"""Why an object did not get to another domain, and what to do."""
+
+
+class MoveFailedError(ComputeError):
+    """An object did not get to another domain; ``reason`` is a key of ``MOVE_FAILURES``."""
+
+    code = 616
+
+    def __init__(self, *, object_id: str, domain: str, to: str, reason: str) -> None:
+        advice = MOVE_FAILURES.get(reason, "call again")
+        super().__init__(
+            f"object {object_id} did not get from {domain} to {to} ({reason}): {advice}"
+        )
+        self.object_id, self.domain, self.to, self.reason = object_id, domain, to, reason
 
 
 class InternalError(P2PGridError):

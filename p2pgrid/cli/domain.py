@@ -1,12 +1,14 @@
 """``p2pgrid domain``: the node of somebody who has data."""
 
 import re
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from p2pgrid.cli import nodes
-from p2pgrid.cli.output import Format, FormatOption, show_record
+from p2pgrid.cli.output import Format, FormatOption, show_record, show_rows
+from p2pgrid.client import node_commands
 
 LATER = "later"
 
@@ -96,6 +98,50 @@ def revoke(
 
     default_client().revoke(shared, address)
     show_record({"revoked": shared[:40]}, output=output, note="in effect at once, and for good")
+
+
+@app.command()
+def export(
+    file: Annotated[Path, typer.Argument(help="A Python file with classes to export.")],
+    name: nodes.KnownName = None,
+    directory: nodes.DirectoryOption = None,
+    output: FormatOption = Format.TABLE,
+) -> None:
+    """Export the actor classes of a file: accounts of the domain may make and call them.
+
+    The file is run to check it, and copied into the node's directory; a node that runs offers it
+    at once. Its code has all rights of the domain.
+    """
+    _show_exports("export", name, directory, str(file.absolute()), output=output)
+
+
+@app.command()
+def unexport(
+    file: Annotated[str, typer.Argument(help="The name of the file, as 'exports' shows it.")],
+    name: nodes.KnownName = None,
+    directory: nodes.DirectoryOption = None,
+    output: FormatOption = Format.TABLE,
+) -> None:
+    """Export the classes of a file no longer; actors that live go on."""
+    _show_exports("unexport", name, directory, file, output=output)
+
+
+@app.command()
+def exports(
+    name: nodes.KnownName = None,
+    directory: nodes.DirectoryOption = None,
+    output: FormatOption = Format.TABLE,
+) -> None:
+    """Show the actor classes that a domain exports, and who may use them."""
+    _show_exports("exports", name, directory, output=output)
+
+
+def _show_exports(
+    command: str, name: str | None, directory: Path | None, *arguments: str, output: Format
+) -> None:
+    answer = node_commands.on_node(command, nodes.place(name, directory), *arguments)
+    columns = ("name", "file", "methods", "users")
+    show_rows(answer["classes"], columns=columns, output=output)
 
 
 nodes.add_steps(app)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from p2pgrid.client.accepting import handle_of, read
-from p2pgrid.client.calls import begin
 from p2pgrid.client.datasets import DatasetPointer, SearchResults
 from p2pgrid.client.domain import DomainClient
 from p2pgrid.client.login import Held
@@ -27,6 +26,7 @@ from p2pgrid.errors import (
     SchemaError,
 )
 from p2pgrid.ids import PeerId
+from p2pgrid.net.calls import begin
 from p2pgrid.net.key_file import home_key, read_key
 from p2pgrid.net.link import Inbound
 from p2pgrid.net.peer import Peer, Routing, libp2p_peer

@@ -1,16 +1,18 @@
 """Datasets as a scientist sees them: public metadata, and a pointer per tensor."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import msgspec
 from typing_extensions import override
 
+from p2pgrid.client.actor_pointer import store_of
 from p2pgrid.client.home import Home
 from p2pgrid.client.pointer import TensorPointer
 from p2pgrid.client.sharing import Grantable, Shareable
 from p2pgrid.client.table_pointer import TablePointer
 from p2pgrid.errors import SchemaError
-from p2pgrid.ids import ObjectId, short
+from p2pgrid.ids import ObjectId, PeerId, public_key_of, short
 from p2pgrid.protocol.arrays import dtype_named
 from p2pgrid.protocol.operations import ArrayMeta
 from p2pgrid.protocol.records import DatasetRecord, TensorInfo
@@ -27,6 +29,11 @@ class DatasetPointer(Mapping[str, TensorPointer], Shareable):
     def id(self) -> str:
         """The dataset's id, 32 hex characters; it stays when the node restarts."""
         return self._record.dataset_id.hex()
+
+    @property
+    def actor(self) -> Any:
+        """The actor that holds its tensors; see ``TensorPointer.actor``."""
+        return store_of(self.domain)
 
     @property
     def name(self) -> str:
@@ -155,4 +162,19 @@ def require_names(what: str, names: str | Sequence[str]) -> tuple[str, ...]:
     for name in given:
         if not name:
             raise SchemaError(field=what, problem="expected names, got an empty one")
+    return given
+
+
+def require_peers(what: str, peers: str | Sequence[str]) -> tuple[str, ...]:
+    """A tuple of peer ids from one or several.
+
+    Raises:
+        SchemaError: one of them is no peer id.
+    """
+    given = require_names(what, peers)
+    for peer in given:
+        try:
+            public_key_of(PeerId(peer))
+        except ValueError as error:
+            raise SchemaError(field=what, problem=str(error)) from None
     return given

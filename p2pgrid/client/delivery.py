@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from p2pgrid.client.calls import checked
 from p2pgrid.client.login import Logins
-from p2pgrid.client.publication import patient_s
 from p2pgrid.client.session import Session
 from p2pgrid.client.transfers import Transfers, Wishes
 from p2pgrid.config import Timing
 from p2pgrid.ids import ObjectId, short
+from p2pgrid.net.bulk_carrier import patient_s
 from p2pgrid.net.bulk_ends import ArraySource, BufferSink, Sink
 from p2pgrid.net.bulk_files import FileSink, npy_header
+from p2pgrid.net.calls import checked
 from p2pgrid.net.link import Link
 from p2pgrid.protocol.arrays import Array
 from p2pgrid.protocol.bulk import CHUNK_BYTES

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
-from p2pgrid.client.calls import ask, begin
 from p2pgrid.client.connect import Client
 from p2pgrid.client.peers import KnownPeers
 from p2pgrid.client.wallet import Wallet
@@ -26,6 +25,7 @@ from p2pgrid.errors import (
     UnknownPeerError,
 )
 from p2pgrid.ids import PeerId
+from p2pgrid.net.calls import ask, begin
 from p2pgrid.net.key_file import read_key
 from p2pgrid.net.link import Link
 from p2pgrid.net.probe import Probe

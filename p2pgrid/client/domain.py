@@ -7,8 +7,9 @@ from pathlib import Path
 
 from numpy.typing import ArrayLike
 
-from p2pgrid.client.calls import ask
-from p2pgrid.client.datasets import DatasetPointer, require_names
+from p2pgrid.client.actor_class import ActorClasses
+from p2pgrid.client.actor_pointer import ActorClass, ActorPointer
+from p2pgrid.client.datasets import DatasetPointer, require_names, require_peers
 from p2pgrid.client.delivery import Delivery
 from p2pgrid.client.frames import Frame, arrays_by_name
 from p2pgrid.client.holdings import HeldObjects
@@ -29,10 +30,22 @@ from p2pgrid.errors import (
     PeerUnreachableError,
 )
 from p2pgrid.ids import ObjectId, PeerId, short
+from p2pgrid.net.calls import ask
 from p2pgrid.net.link import Link
 from p2pgrid.net.peer import Peer
 from p2pgrid.protocol.arrays import Array, as_array
-from p2pgrid.protocol.messages import Done, Found, Holdings, ListDatasets, ListObjects, Publish
+from p2pgrid.protocol.messages import (
+    ActorFound,
+    Classes,
+    Done,
+    FindActor,
+    Found,
+    Holdings,
+    ListClasses,
+    ListDatasets,
+    ListObjects,
+    Publish,
+)
 from p2pgrid.protocol.operations import ArrayMeta
 
 
@@ -61,6 +74,7 @@ class DomainClient:
         self.name = name
         self.users = Users(self)
         self.literal_limit = limits.frame // 2
+        self.move_s = timing.move_s
         self.transfers = Transfers(lambda: peer.peer_id, peer_id, timing=timing)
         """What goes by the bulk plane; its ``counters`` count the bytes."""
         self._limits, self._timing = limits, timing
@@ -115,6 +129,27 @@ class DomainClient:
         return tuple(self._dataset(record) for record in found.records)
 
     @property
+    def actors(self) -> ActorClasses:
+        """The actor classes that the owner has exported; accounts see them.
+
+        Raises:
+            NoKeyError, AuthenticationError: see ``login``.
+            RemoteProtocolError: the domain describes what is no class.
+        """
+        self.login()
+        return ActorClasses(self, ask(self.link(), ListClasses(), Classes).classes)
+
+    def actor(self, name: str) -> ActorPointer:
+        """The actor that was made with ``options(name=...)``; it does not end with this pointer.
+
+        Raises:
+            ObjectGoneError: there is none of this name, or it is not for you.
+        """
+        self.login()
+        found = ask(self.link(), FindActor(name), ActorFound)
+        return ActorPointer(self, ObjectId(found.object_id), ActorClass(found.cls), None)
+
+    @property
     def objects(self) -> HeldObjects:
         """Who holds which results, and until when. Owners only.
 
@@ -132,6 +167,7 @@ class DomainClient:
         description: str = "",
         tags: Iterable[str] = (),
         allowed_users: str | Sequence[str] = (),
+        allowed_domains: str | Sequence[str] = (),
         announce: bool = False,
         progress: bool | None = None,
         stop: threading.Event | None = None,
@@ -146,6 +182,9 @@ class DomainClient:
             tags: for search; ``#`` and case do not matter.
             allowed_users: names of accounts that may ``get`` the values and what derives from
                 them. Empty: nobody but owners.
+            allowed_domains: peer ids of domains to which the values, and what derives from them,
+                may move, so that actors there can use them; whoever operates such a domain can
+                read them. Empty: none.
             announce: tell the DHT about the tags, so that anybody can find them without a
                 network; a tag that can be guessed can then be found by guessing.
             progress: show a bar for large arrays; default: when standard error is a terminal.
@@ -169,6 +208,7 @@ class DomainClient:
             allowed=require_names("allowed_users", allowed_users),
             announce=announce,
             tensors=tuple(parcel.tensor for parcel in parcels),
+            allowed_domains=require_peers("allowed_domains", allowed_domains),
         )
         self.login()
         publication = Publication(
@@ -222,6 +262,17 @@ class DomainClient:
             if session.names is not live.names:
                 raise ObjectGoneError(object_id="of an ended session", domain=self.name)
         return live
+
+    def account_of(self, user: str | None) -> str:
+        """The account of a user; logs in when need be.
+
+        Raises:
+            GetNotPermittedError: the wallet has no such user's key.
+        """
+        try:
+            return self._logins.account_of(user)
+        except NoKeyError as error:
+            raise GetNotPermittedError(object_id="of a call", domain=self.name) from error
 
     def get(
         self,

@@ -20,6 +20,8 @@ class Home(Protocol):
     peer_id: PeerId
     literal_limit: int
     """Bytes that an array given as an operand may have."""
+    move_s: float
+    """How long an object of another domain may take to get here."""
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -30,6 +32,9 @@ class Home(Protocol):
 
     def login(self, user: str | None = None) -> object:
         """Logs in; see ``DomainClient.login``."""
+
+    def account_of(self, user: str | None) -> str:
+        """The account for which a user of the wallet is logged in; logs in when need be."""
 
     def link(self) -> Link:
         """The open link; dials when there is none."""

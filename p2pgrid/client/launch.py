@@ -59,6 +59,14 @@ class Node:
         client = self._client.connect(self.address)
         return client.login(OWNER) if isinstance(client, DomainClient) else client
 
+    def export(self, file: Path) -> None:
+        """Exports the actor classes of a Python file, as ``p2pgrid domain export`` does.
+
+        Raises:
+            SchemaError: something in it cannot be exported.
+        """
+        node_commands.on_node("export", self.directory, str(file.absolute()))
+
     def stop(self) -> None:
         """Ends the node's processes, or its part of a shared one; its data stays."""
         stop(self.directory)

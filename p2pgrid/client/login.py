@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from p2pgrid.client.batch import Names
-from p2pgrid.client.calls import ask, begin
 from p2pgrid.client.session import Later, Session, Soon
 from p2pgrid.client.wallet import Wallet, WalletKey
 from p2pgrid.config import Timing
 from p2pgrid.errors import RemoteProtocolError
 from p2pgrid.ids import PeerId
+from p2pgrid.net.calls import ask, begin
 from p2pgrid.net.link import Link
 from p2pgrid.protocol.capability import Capability, decode, encode
 from p2pgrid.protocol.messages import Login, Session as LoggedIn

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 from typing_extensions import override
 
-from p2pgrid.client.calls import ask
 from p2pgrid.client.datasets import SearchResults
 from p2pgrid.errors import NetworkUnreachableError, PeerUnreachableError
 from p2pgrid.ids import PeerId
+from p2pgrid.net.calls import ask
 from p2pgrid.net.link import Link
 from p2pgrid.net.peer import Peer
 from p2pgrid.protocol.messages import Found, Search

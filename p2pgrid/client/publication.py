@@ -9,18 +9,16 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from p2pgrid.client.calls import ask
-from p2pgrid.client.transfers import Patience, Transfers, Wishes, close_transfers
+from p2pgrid.client.transfers import Transfers, Wishes
 from p2pgrid.config import Limits, Timing
 from p2pgrid.errors import TransportError
 from p2pgrid.ids import ID_BYTES
+from p2pgrid.net.bulk_carrier import Patience, close_transfers, patient_s
 from p2pgrid.net.bulk_ends import ArraySource
+from p2pgrid.net.calls import ask
 from p2pgrid.net.link import Link
 from p2pgrid.protocol.arrays import Array, header_of, raw_bytes
 from p2pgrid.protocol.messages import NewTensor, Opened, OpenUpload, Publish, Published
-
-SLOW_DISK_BYTES_PER_S = 50e6
-"""What a disk reserves or spools at least, beside the time of a request."""
 
 ABANDON_S = 2.0
 """How long the domain may take to clear away what was not published."""
@@ -115,8 +113,3 @@ class Publication:
         if self._last_link is not None:
             ids = [parcel.tensor.object_id for parcel in self._uploads]
             close_transfers(self._last_link, ids, wait_s=ABANDON_S)
-
-
-def patient_s(size: int, timing: Timing) -> float:
-    """How long a domain may take to make room for, or to spool, so many bytes."""
-    return timing.request_s + size / SLOW_DISK_BYTES_PER_S

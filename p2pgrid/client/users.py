@@ -1,9 +1,9 @@
 """The users of a domain, for its owner."""
 
-from p2pgrid.client.calls import ask
 from p2pgrid.client.home import Home
 from p2pgrid.errors import SchemaError
 from p2pgrid.ids import PUBLIC_KEY_BYTES
+from p2pgrid.net.calls import ask
 from p2pgrid.protocol.messages import Account, Accounts, Done, Enrol, ListAccounts, Role
 
 

@@ -65,9 +65,7 @@ class SessionObjects:
             RemoteProtocolError: the operation is no request that our client would make.
         """
         out = op.out
-        if out[:PREFIX_BYTES] != self.prefix or out <= self._last:
-            raise RemoteProtocolError(f"{short(out)} is not a fresh name of this session")
-        self._last = out
+        self.take_name(out)
         first = self.first_failure(op)
         if first is not None:
             return self.poison(out, first)
@@ -80,6 +78,16 @@ class SessionObjects:
             return self.poison(out, faults.failure_of(error))
         self._labels[out] = label
         return None
+
+    def take_name(self, out: bytes) -> None:
+        """Uses a name up, for an object that may be kept elsewhere.
+
+        Raises:
+            RemoteProtocolError: it was used, or is none of this session.
+        """
+        if out[:PREFIX_BYTES] != self.prefix or out <= self._last:
+            raise RemoteProtocolError(f"{short(out)} is not a fresh name of this session")
+        self._last = out
 
     def poison(self, out: bytes, failure: Failure) -> Failure:
         """Notes that an object failed; it has no label from here on."""

@@ -17,6 +17,7 @@ PUBLIC_FIELDS: dict[type[P2PGridError], tuple[str, ...]] = {
     errors.GetNotPermittedError: ("object_id", "domain"),
     errors.PublishNotPermittedError: ("domain",),
     errors.PermissionDeniedError: ("action", "domain"),
+    errors.MoveNotPermittedError: ("object_id", "domain", "to"),
     errors.CapabilityError: ("reason", "domain"),
     errors.ShapeError: ("operation", "shapes"),
     errors.DtypeError: ("operation", "dtypes"),
@@ -24,9 +25,16 @@ PUBLIC_FIELDS: dict[type[P2PGridError], tuple[str, ...]] = {
     errors.TooLargeError: ("what", "size", "limit"),
     errors.DuplicateError: ("what", "name"),
     errors.SchemaError: ("field", "problem"),
+    errors.ArgumentError: ("call", "problem"),
     errors.UnsupportedRemoteOpError: ("operation", "nearest"),
     errors.ObjectGoneError: ("object_id", "domain"),
     errors.QuotaExceededError: ("what", "needed", "limit"),
+    errors.TaskError: ("call", "reference"),
+    errors.ActorDiedError: ("actor", "reason"),
+    errors.ActorUnavailableError: ("actor",),
+    errors.TaskCancelledError: ("call",),
+    errors.MoveFailedError: ("object_id", "domain", "to", "reason"),
+    errors.ActorUnschedulableError: ("resource", "asked", "available"),
 }
 """Errors that a remote person may learn of, with the fields that are told: public metadata only."""
 

@@ -11,6 +11,8 @@ from msgspec import Meta, Struct
 
 from p2pgrid.protocol.arrays import ArrayHeader, DtypeName, Shape
 from p2pgrid.protocol.relay import PipeTicket, Service
+from p2pgrid.protocol.signatures import ActorClassInfo, Identifier
+from p2pgrid.protocol.values import Value as CallValue
 
 WIRE_VERSION = 1
 MAX_OPERATIONS = 4096
@@ -22,11 +24,16 @@ TICKS_PER_S = 100_000
 MAX_SOURCES_TOLD = 4
 DIGEST_BYTES = 8
 TOKEN_BYTES = 32
+MAX_CALLS = 4096
+MAX_CLASSES = 256
+MAX_WAIT_S = 20.0
+"""How long a node keeps a question about results open; whoever waits longer asks again."""
 MAX_CAPABILITY_BYTES = 4096
 
 Id = Annotated[bytes, Meta(min_length=16, max_length=16)]
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
 OptionalName = Annotated[str, Meta(max_length=128)]
+Peer = Annotated[str, Meta(min_length=1, max_length=64)]
 Text = Annotated[str, Meta(max_length=16_384)]
 Tags = Annotated[tuple[Annotated[str, Meta(max_length=100)], ...], Meta(max_length=32)]
 Record = Annotated[bytes, Meta(max_length=MAX_RECORD_BYTES)]
@@ -207,6 +214,8 @@ class Publish(_Message, frozen=True, tag="publish"):
     allowed: Annotated[tuple[Name, ...], Meta(max_length=10_000)]
     announce: bool
     tensors: Annotated[tuple[NewTensor, ...], Meta(min_length=1, max_length=256)]
+    allowed_domains: Annotated[tuple[Peer, ...], Meta(max_length=256)] = ()
+    """Domains to which its values, and what derives from them, may move."""
 
 
 class Published(_Message, frozen=True, tag="published"):
@@ -299,11 +308,16 @@ class Value(_Message, frozen=True, tag="value"):
 
 
 class OpenUpload(_Message, frozen=True, tag="open-upload"):
-    """An owner begins, or resumes, to send an array for a dataset to come."""
+    """An owner begins, or resumes, to send an array for a dataset to come.
+
+    Another domain does the same for a ``Deposit``: all its buffers as one array of uint8.
+    """
 
     object_id: Id
     dtype: DtypeName
     shape: Shape
+    capability: EncodedCapability = b""
+    """As in ``Deposit``; empty for owners."""
 
 
 class OpenDownload(_Message, frozen=True, tag="open-download"):
@@ -365,6 +379,170 @@ class CloseTransfer(_Message, frozen=True, tag="close-transfer"):
     transfer_id: Id
 
 
+class ListClasses(_Message, frozen=True, tag="list-classes"):
+    """An account asks which classes the owner has exported."""
+
+
+class Classes(_Message, frozen=True, tag="classes"):
+    """The exported classes."""
+
+    classes: Annotated[tuple[ActorClassInfo, ...], Meta(max_length=MAX_CLASSES)]
+
+
+Seconds = Annotated[float, Meta(ge=0, le=1e9)]
+Amount = Annotated[float, Meta(ge=0, le=1e6)]
+Arguments = Annotated[tuple[CallValue, ...], Meta(max_length=32)]
+NamedArguments = Annotated[dict[Identifier, CallValue], Meta(max_length=32)]
+
+
+class ActorOptions(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What an actor asks of Ray, in Ray's words; ``memory`` in bytes."""
+
+    num_cpus: Amount = 0.0
+    num_gpus: Amount = 0.0
+    memory: ByteCount = 0
+    max_restarts: Annotated[int, Meta(ge=-1, le=1000)] = 0
+    name: OptionalName = ""
+    """A named actor of an owner outlives its session; others find it by its name."""
+
+
+class Make(Struct, frozen=True, tag="make", array_like=True, forbid_unknown_fields=True):
+    """Make an actor of an exported class, and call it ``out``."""
+
+    out: Id
+    cls: Identifier
+    args: Arguments = ()
+    kwargs: NamedArguments = {}
+    options: ActorOptions = ActorOptions()
+
+
+class Call(Struct, frozen=True, tag="call", array_like=True, forbid_unknown_fields=True):
+    """Call a method of an actor, and keep its result as ``out``.
+
+    Calls of one session to one actor are carried out in the order in which they were made.
+    """
+
+    out: Id
+    actor: Id
+    method: Identifier
+    args: Arguments = ()
+    kwargs: NamedArguments = {}
+    timeout_s: Seconds | None = None
+    """Cancel it when it has no result by then, counted from its arrival; None: never."""
+
+
+class Invoke(_Message, frozen=True, tag="invoke"):
+    """Actors to make and methods to call, in order; then objects that are needed no more."""
+
+    calls: Annotated[tuple[Make | Call, ...], Meta(max_length=MAX_CALLS)]
+    free: Annotated[tuple[Id, ...], Meta(max_length=2 * MAX_OPERATIONS)] = ()
+
+
+class Invoked(_Message, frozen=True, tag="invoked"):
+    """The calls are under way, except these, which were refused."""
+
+    failed: Annotated[tuple[FailedOp, ...], Meta(max_length=MAX_CALLS)] = ()
+
+
+class AwaitResults(_Message, frozen=True, tag="await-results"):
+    """Asks which of these have a result, or failed, once ``num_returns`` have, or time is up."""
+
+    object_ids: Annotated[tuple[Id, ...], Meta(min_length=1, max_length=MAX_CALLS)]
+    num_returns: Annotated[int, Meta(ge=1, le=MAX_CALLS)]
+    timeout_s: Annotated[float, Meta(ge=0, le=MAX_WAIT_S)]
+
+
+class Ready(_Message, frozen=True, tag="ready"):
+    """These have a result, or failed, in the order in which they were asked for."""
+
+    object_ids: Annotated[tuple[Id, ...], Meta(max_length=MAX_CALLS)]
+
+
+class TakeResults(_Message, frozen=True, tag="take-results"):
+    """Asks for results by the right of ``account``; answered when the first of them is there.
+
+    ``timeout_s`` bounds the wait. An answer holds as many as are ready and fit, from the front.
+    """
+
+    object_ids: Annotated[tuple[Id, ...], Meta(min_length=1, max_length=MAX_CALLS)]
+    timeout_s: Annotated[float, Meta(ge=0, le=MAX_WAIT_S)]
+    account: OptionalName = ""
+
+
+class Outcome(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A result, or why there is none; the arrays of all outcomes are the frame's buffers."""
+
+    value: CallValue = None
+    failure: Failure | None = None
+
+
+class Results(_Message, frozen=True, tag="results"):
+    """The outcomes of the first of the objects asked for; none when time was up."""
+
+    outcomes: Annotated[tuple[Outcome, ...], Meta(max_length=MAX_CALLS)]
+
+
+class CancelCall(_Message, frozen=True, tag="cancel-call"):
+    """Cancels a call: one that waits is not begun; with ``force`` one that runs ends its actor."""
+
+    object_id: Id
+    force: bool = False
+
+
+class KillActor(_Message, frozen=True, tag="kill-actor"):
+    """Ends an actor at once; what it has under way fails."""
+
+    object_id: Id
+
+
+class FindActor(_Message, frozen=True, tag="find-actor"):
+    """Asks for a named actor."""
+
+    name: Name
+
+
+class ActorFound(_Message, frozen=True, tag="actor-found"):
+    """The named actor and its class."""
+
+    object_id: Id
+    cls: ActorClassInfo
+
+
+class MoveObject(_Message, frozen=True, tag="move-object"):
+    """Asks a domain to push an object to another one, which knows it as ``out`` from then on.
+
+    ``capability`` is one of that domain; it lets this domain's node, and nobody else, deposit
+    the object there.
+    """
+
+    object_id: Id
+    to: Peer
+    addresses: Annotated[tuple[Annotated[str, Meta(max_length=256)], ...], Meta(max_length=16)]
+    capability: EncodedCapability
+    out: Id
+    account: OptionalName = ""
+
+
+class Deposit(_Message, frozen=True, tag="deposit"):
+    """A domain gives another one a value under a name that a session there waits for.
+
+    The audience of the capability is the key of the domain that sends this, which the transport
+    has proved. Buffers that are large were ``uploaded`` before, in one, under the same id.
+    """
+
+    out: Id
+    value: CallValue
+    capability: EncodedCapability
+    uploaded: bool = False
+
+
+class Abandon(_Message, frozen=True, tag="abandon"):
+    """Nothing will be deposited under this name: what waits for it fails with ``failure``."""
+
+    out: Id
+    failure: Failure
+
+
 class Reserve(_Message, frozen=True, tag="reserve"):
     """A domain that listed itself at a network asks for a place at its relay; see ``Reserved``."""
 
@@ -418,6 +596,21 @@ Message = (
     | FetchChunk
     | Chunk
     | CloseTransfer
+    | ListClasses
+    | Classes
+    | Invoke
+    | Invoked
+    | AwaitResults
+    | Ready
+    | TakeResults
+    | Results
+    | CancelCall
+    | KillActor
+    | FindActor
+    | ActorFound
+    | MoveObject
+    | Deposit
+    | Abandon
     | Reserve
     | Reserved
     | Incoming

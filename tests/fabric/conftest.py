@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from actors.exports import Exports
 from actors.layout import Kind, NodeDirectory, NodeSettings
 from actors.local import LocalRegistry, LocalState, LocalStore
+from actors.local_hosts import LocalHosts
 from actors.node import Node
 from actors.registry import Registry
 from actors.state import State
@@ -40,6 +42,8 @@ class FabricNode:
             self.state.enrol(self._grid.owner_account(self.directory.peer_id(), settings.name))
         self.store = Store(self.directory.objects)
         self.registry = Registry(self.directory.path / "registry.db")
+        self.exports = Exports(self.directory.exports)
+        self.hosts = LocalHosts(self.exports, limits=self._grid.limits)
         self.node = Node(
             settings,
             seed=self.directory.seed(),
@@ -47,6 +51,8 @@ class FabricNode:
             state=LocalState(self.state),
             store=LocalStore(self.store) if settings.kind == "domain" else None,
             objects=self.directory.objects if settings.kind == "domain" else None,
+            exports=self.exports if settings.kind == "domain" else None,
+            hosts=self.hosts if settings.kind == "domain" else None,
             registry=LocalRegistry(self.registry) if settings.kind == "network" else None,
             limits=self._grid.limits,
             timing=self._grid.timing,

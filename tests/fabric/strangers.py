@@ -3,9 +3,9 @@
 import secrets
 import time
 
-from p2pgrid.client.calls import ask
 from p2pgrid.client.wallet import WalletKey
 from p2pgrid.ids import PeerId
+from p2pgrid.net.calls import ask
 from p2pgrid.net.link import Inbound, Link
 from p2pgrid.protocol.messages import Begin, Challenge, Login, Session
 from p2pgrid.protocol.statements import sign_login

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from p2pgrid import Client, DomainClient, TensorPointer, free
-from p2pgrid.client.calls import ask
 from p2pgrid.client.sharing import Shared
 from p2pgrid.errors import (
     AccessDenied,
@@ -23,6 +22,7 @@ from p2pgrid.errors import (
     RemoteIndexError,
     SchemaError,
 )
+from p2pgrid.net.calls import ask
 from p2pgrid.protocol import faults
 from p2pgrid.protocol.messages import Chunk, FetchChunk, OpenDownload, Opened
 from p2pgrid.protocol.records import TensorInfo

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from p2pgrid import DomainClient, TensorPointer
-from p2pgrid.client.calls import ask
 from p2pgrid.config import Limits
 from p2pgrid.errors import (
     DtypeError,
@@ -20,6 +19,7 @@ from p2pgrid.errors import (
     TransportError,
     UnsupportedRemoteOpError,
 )
+from p2pgrid.net.calls import ask
 from p2pgrid.protocol import faults
 from p2pgrid.protocol.arrays import Array, header_of, raw_bytes
 from p2pgrid.protocol.messages import Op, Operand, Operate, Operated, Param, Slice

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from actors.transfer import Upload
-from p2pgrid.client.calls import ask
-from p2pgrid.client.cargo import Outgoing
 from p2pgrid.errors import DuplicateError, GetNotPermittedError, ObjectGoneError
+from p2pgrid.net.bulk_cargo import Outgoing
 from p2pgrid.net.bulk_ends import ArraySource
+from p2pgrid.net.calls import ask
 from p2pgrid.net.link import Link
 from p2pgrid.protocol.arrays import header_of
 from p2pgrid.protocol.bulk import LINK_CHUNK_BYTES, digest_of

@@ -12,10 +12,10 @@ import pytest
 
 from actors.transfer import Holder
 from actors.transfers import Transfers
-from p2pgrid.client.calls import ask
 from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING, Limits
 from p2pgrid.errors import BusyError, DiskFullError, InternalError, NetworkError, TooLargeError
 from p2pgrid.ids import ObjectId, PeerId
+from p2pgrid.net.calls import ask
 from p2pgrid.protocol.messages import Opened, OpenUpload
 from p2pgrid.protocol.operations import ArrayMeta
 from tests.fabric.conftest import Grid

@@ -4,7 +4,6 @@ import threading
 
 import pytest
 
-from p2pgrid.client.calls import ask
 from p2pgrid.errors import (
     DuplicateError,
     GetNotPermittedError,
@@ -13,6 +12,7 @@ from p2pgrid.errors import (
     TransferCancelledError,
     TransportError,
 )
+from p2pgrid.net.calls import ask
 from p2pgrid.protocol.bulk import LINK_CHUNK_BYTES, digest_of
 from p2pgrid.protocol.messages import (
     Chunk,

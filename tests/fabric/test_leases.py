@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from p2pgrid import DomainClient, TensorPointer
-from p2pgrid.client.calls import ask
 from p2pgrid.client.wallet import Wallet, WalletKey
 from p2pgrid.config import Limits, Timing
 from p2pgrid.errors import ObjectGoneError, RemoteProtocolError, TransportError
+from p2pgrid.net.calls import ask
 from p2pgrid.net.link import Inbound, Link
 from p2pgrid.policy.objects import SessionObjects
 from p2pgrid.protocol.messages import Begin, Challenge, Get, Login, Op, Operate, Operated, Session

@@ -4,7 +4,6 @@ import time
 
 import pytest
 
-from p2pgrid.client.calls import ask
 from p2pgrid.client.wallet import Wallet, WalletKey
 from p2pgrid.errors import (
     AuthenticationError,
@@ -14,6 +13,7 @@ from p2pgrid.errors import (
     PublishNotPermittedError,
     TransportError,
 )
+from p2pgrid.net.calls import ask
 from p2pgrid.protocol.arrays import ArrayHeader
 from p2pgrid.protocol.messages import (
     Done,

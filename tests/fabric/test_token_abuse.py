@@ -14,7 +14,6 @@ import pytest
 from nacl.signing import SigningKey
 
 from p2pgrid import DomainClient, TensorPointer
-from p2pgrid.client.calls import ask
 from p2pgrid.client.wallet import Wallet, WalletKey
 from p2pgrid.errors import (
     AccessDenied,
@@ -25,6 +24,7 @@ from p2pgrid.errors import (
     TransportError,
 )
 from p2pgrid.ids import PeerId
+from p2pgrid.net.calls import ask
 from p2pgrid.protocol.capability import Capability, Link, delegate, encode, mint
 from p2pgrid.protocol.grants import Grant
 from p2pgrid.protocol.messages import (

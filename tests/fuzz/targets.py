@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from actors.channel import PIECE_BYTES
+from actors.frames import PIECE_BYTES
 from tests.fuzz import local, net, wire
 
 CORPUS = Path(__file__).with_name("corpus")
@@ -27,6 +27,8 @@ TARGETS: dict[str, Target] = {
     "shared": Target(wire.shared, wire.shares),
     "array": Target(wire.array, wire.arrays),
     "operate": Target(wire.operate, wire.operates),
+    "invoke": Target(wire.invoke, wire.invokes),
+    "classes": Target(wire.classes, wire.exports),
     "hello": Target(wire.hello, wire.hellos),
     "proxy_answer": Target(wire.proxy_answer, wire.proxy_answers),
     "websocket": Target(net.websocket, net.websockets),

@@ -8,7 +8,7 @@ import pytest
 import trio
 from libp2p.kad_dht.pb.kademlia_pb2 import Message
 
-from actors import channel
+from actors import channel, frames
 from actors.catalog import Catalog
 from actors.layout import NodeDirectory
 from p2pgrid.client.peers import KnownPeers
@@ -157,7 +157,7 @@ def test_the_store_serves_the_next_gateway_after_garbage() -> None:
 
 def test_many_buffers_take_no_square_of_their_number() -> None:
     began = time.process_time()
-    assert len(channel._split(memoryview(b""), [0] * 100_000)) == 100_000
+    assert len(frames.split(memoryview(b""), [0] * 100_000)) == 100_000
     assert time.process_time() - began < SOON_S
 
 

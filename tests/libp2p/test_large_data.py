@@ -268,7 +268,7 @@ def test_where_no_socket_connects_the_link_carries_the_array(
 ) -> None:
     clinic.start_here()
     owner = clinic.owner()
-    monkeypatch.setattr("p2pgrid.client.transfers.dial", _unreachable)
+    monkeypatch.setattr("p2pgrid.net.bulk_carrier.dial", _unreachable)
     pointer = owner.publish("data", VALUES).pointers[0]
     np.testing.assert_array_equal(pointer.get(), VALUES)
     assert owner.transfers.counters.sent == owner.transfers.counters.received == 0

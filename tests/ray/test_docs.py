@@ -58,7 +58,17 @@ def test_the_snippets_of_a_page_run(page: Path, home: Path) -> None:
         run([sys.executable, "-c", python], home)
 
 
-@pytest.mark.parametrize("name", ["closed_network", "doctor", "pointers", "share_a_pointer"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "actor_calls",
+        "closed_network",
+        "doctor",
+        "move_between_hospitals",
+        "pointers",
+        "share_a_pointer",
+    ],
+)
 def test_an_example_runs(name: str, home: Path) -> None:
     run([sys.executable, str(ROOT / "examples" / f"{name}.py")], home)
 

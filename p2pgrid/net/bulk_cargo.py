@@ -4,11 +4,11 @@ import threading
 from collections import deque
 from concurrent.futures import Future
 
-from p2pgrid.client.calls import checked
 from p2pgrid.errors import RemoteProtocolError, TransportError
 from p2pgrid.net.bulk import OnDurable, Receiver, receive, send
 from p2pgrid.net.bulk_ends import Sink, Source
 from p2pgrid.net.bulk_pipe import TICK_S, Pipe
+from p2pgrid.net.calls import checked
 from p2pgrid.net.link import Link, Reply
 from p2pgrid.protocol.bulk import LINK_CHUNK_BYTES, Progress, digest_of
 from p2pgrid.protocol.messages import Chunk, Durable, FetchChunk, Opened, SendChunk
@@ -72,7 +72,7 @@ class Outgoing(_Cargo):
             on_durable(progress.durable)
 
     def _send_chunk(self, link: Link, offset: int, size: int) -> "Future[Reply]":
-        chunk = self._source.chunk(offset, size)
+        chunk = bytes(self._source.chunk(offset, size))  # a source may use its memory again
         return link.request(SendChunk(self.transfer_id, offset, digest_of(chunk)), (chunk,))
 
 

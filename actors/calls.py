@@ -1,0 +1,359 @@
+"""Exported actors, as a domain answers for them: make, call, cancel, kill, find.
+
+What a scientist says is checked against the signatures that the owner exported, and against the
+rights in ``policy/calls``; ``live_actor`` carries it out, ``taking`` gives results away. The actors
+of a session end with it; one that an owner has named lives until somebody kills it or the
+gateway's process ends, because what it was given is known only here.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence, Sized
+from functools import partial
+from types import MappingProxyType
+from typing import NamedTuple
+
+import msgspec
+
+from actors.gateway import Answer, Handler, LinkSession, require_account, require_objects
+from actors.inputs import Inputs
+from actors.live_actor import LiveActor
+from actors.pending import PendingCall
+from actors.ports import AuditEvent, HostsPort, StatePort, StorePort
+from actors.results import Result, Results
+from p2pgrid.config import DEFAULT_LIMITS, Limits
+from p2pgrid.errors import (
+    ArgumentError,
+    DuplicateError,
+    ObjectGoneError,
+    P2PGridError,
+    PermissionDeniedError,
+    QuotaExceededError,
+)
+from p2pgrid.ids import ObjectId, short
+from p2pgrid.policy.access import Sources, require_owner
+from p2pgrid.policy.calls import Callee, ExportedClass, may_call, require_call
+from p2pgrid.policy.objects import PREFIX_BYTES, SessionObjects
+from p2pgrid.protocol import faults
+from p2pgrid.protocol.messages import (
+    MAX_CLASSES,
+    Account,
+    ActorFound,
+    Call,
+    CancelCall,
+    Classes,
+    Done,
+    FailedOp,
+    Failure,
+    FindActor,
+    Invoke,
+    Invoked,
+    KillActor,
+    ListClasses,
+    Make,
+    Message,
+    Operate,
+)
+from p2pgrid.protocol.signatures import Parameters, check_arguments
+from p2pgrid.protocol.values import Value
+
+Buffers = Sequence[memoryview]
+ClassesByName = Callable[[], Mapping[str, ExportedClass]]
+"""What the owner exports at this moment."""
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+class Caller(NamedTuple):
+    """Who calls: an account, and what its session holds."""
+
+    account: Account
+    objects: SessionObjects
+    held: "Held"
+
+
+class Held:
+    """The actors and results of one session."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.results = Results(limits=limits)
+        self.actors: dict[bytes, LiveActor] = {}
+
+
+class Calls:
+    """The requests about actors; all methods run on the gateway's loop."""
+
+    def __init__(
+        self,
+        *,
+        domain: str,
+        state: StatePort,
+        store: StorePort,
+        hosts: HostsPort,
+        classes: ClassesByName,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        self._domain, self._state, self._store = domain, state, store
+        self._hosts, self._classes, self._limits = hosts, classes, limits
+        self._inputs = Inputs(store, limits=limits, domain=domain)
+        self._held: dict[bytes, Held] = {}
+        self._living: set[LiveActor] = set()
+        self._named: dict[str, LiveActor] = {}
+        self._shared: dict[bytes, LiveActor] = {}
+        """Actors with names, and the last of those that had one and died."""
+        self._endings: set[asyncio.Task[None]] = set()
+        self.handlers: Mapping[type[Message], Handler] = MappingProxyType(
+            {
+                ListClasses: self._list_classes,
+                Invoke: self._invoke,
+                CancelCall: self._cancel,
+                KillActor: self._kill,
+                FindActor: self._find,
+            }
+        )
+
+    def open(self, prefix: bytes) -> None:
+        """Makes room for a session; twice is as once."""
+        self._held.setdefault(prefix, Held(self._limits))
+
+    def results_of(self, prefix: bytes) -> Results | None:
+        """The results of a session; None when it has ended."""
+        held = self._held.get(prefix)
+        return None if held is None else held.results
+
+    async def drop(self, prefix: bytes) -> None:
+        """Forgets a session and ends its actors, except those with names."""
+        held = self._held.pop(prefix, None)
+        if held is not None:
+            for actor in held.actors.values():
+                if not actor.options.name:
+                    actor.kill("its session ended")
+
+    async def close(self) -> None:
+        """Ends all actors, at the end of the node."""
+        for actor in tuple(self._living):
+            actor.kill("the node stops")
+        await asyncio.gather(*self._endings)
+        await self._inputs.close()
+
+    def free(self, prefix: bytes, object_ids: Sequence[bytes]) -> tuple[bytes, ...]:
+        """Forgets results and actors of a session; those of the names that are neither."""
+        held = self._held[prefix]
+        others = []
+        for object_id in object_ids:
+            actor = held.actors.pop(object_id, None)
+            if actor is not None and not actor.options.name:
+                actor.retire()
+            if not held.results.free(object_id):
+                others.append(object_id)
+        return tuple(others)
+
+    def deposit(
+        self, out: bytes, value: Value, arrays: Sequence[Sized] = (), sources: Sources = frozenset()
+    ) -> None:
+        """Gives a session what it waits for, or will; twice is as once.
+
+        ``arrays`` are bytes, or files (``host_channel.FileArray``) which the caller removes when
+        the session is over. ``sources`` decide who may read what a call makes of it.
+
+        Raises:
+            ObjectGoneError: the session has ended.
+            DuplicateError: the name is that of a call.
+            QuotaExceededError: the session keeps too many results.
+        """
+        results, arriving = self._arriving(out)
+        if not arriving.is_ready:
+            arriving.sources = sources
+            results.keep(arriving, value, arrays, header_size=0)
+
+    def abandon(self, out: bytes, failure: Failure) -> None:
+        """Lets fail what waits for ``out``; raises as ``deposit``."""
+        _, arriving = self._arriving(out)
+        arriving.fail(failure)
+
+    def _arriving(self, out: bytes) -> tuple[Results, Result]:
+        held = self._held.get(out[:PREFIX_BYTES])
+        if held is None:
+            raise ObjectGoneError(object_id=short(out), domain=self._domain)
+        known = held.results.get(out)
+        if known is not None and known.callee is not None:
+            raise DuplicateError(what="object", name=short(out))
+        return held.results, known or held.results.open(out, Result())
+
+    def caller(self, session: LinkSession, name: str, *, action: str) -> Caller:
+        """Who asks on a link, by the right of an account that logged in there."""
+        objects = require_objects(session)
+        account = require_account(session, name, action=action, domain=self._domain)
+        return Caller(account, objects, self._held[objects.prefix])
+
+    async def _list_classes(self, session: LinkSession, _: ListClasses, __: object) -> Answer:
+        account = require_account(session, "", action="listing classes", domain=self._domain)
+        classes = [it.info for it in self._classes().values() if may_call(account, Callee(it))]
+        return Answer(Classes(tuple(classes[:MAX_CLASSES])))
+
+    async def _find(self, session: LinkSession, message: FindActor, _: object) -> Answer:
+        account = require_account(session, "", action="finding actors", domain=self._domain)
+        actor = self._named.get(message.name)
+        if actor is None or not may_call(account, Callee(actor.cls)):
+            raise ObjectGoneError(object_id=f"actor {message.name!r}", domain=self._domain)
+        return Answer(ActorFound(actor.object_id, actor.cls.info))
+
+    async def _invoke(self, session: LinkSession, message: Invoke, buffers: Buffers) -> Answer:
+        caller = self.caller(session, "", action="calling actors")
+        events: dict[AuditEvent, None] = {}
+        failed = [
+            failure
+            for asked in message.calls
+            if (failure := self._admit(caller, asked, buffers, events)) is not None
+        ]
+        if message.free:
+            await self._inputs.settled()
+            await self._free(caller, message.free)
+        for event in events:
+            await self._state.audit(event)
+        return Answer(Invoked(tuple(failed)))
+
+    def _admit(
+        self, caller: Caller, asked: Make | Call, buffers: Buffers, events: dict[AuditEvent, None]
+    ) -> FailedOp | None:
+        """Starts a call; why not, when it is refused: then its result has failed, too."""
+        caller.objects.take_name(asked.out)
+        result = Result()
+        try:
+            caller.held.results.open(asked.out, result)
+            if isinstance(asked, Make):
+                self._make(caller, asked, buffers, result)
+                events[_event(caller, "make", f"{asked.cls} {short(asked.out)}", "done")] = None
+            else:
+                self._call(caller, asked, buffers, result)
+        except P2PGridError as error:
+            if not faults.is_public(error):
+                raise
+            if isinstance(error, PermissionDeniedError):
+                events[_event(caller, "call", error.action, "refused")] = None
+            failure = faults.failure_of(error)
+            result.fail(failure)
+            return FailedOp(asked.out, failure)
+        return None
+
+    def _make(self, caller: Caller, asked: Make, buffers: Buffers, result: Result) -> None:
+        cls = self._classes().get(asked.cls)
+        if cls is None:
+            raise ArgumentError(call=asked.cls, problem=f"is no class that {self._domain} exports")
+        callee, name = Callee(cls), asked.options.name
+        require_call(caller.account, callee, domain=self._domain)
+        if name:
+            require_owner(caller.account, action="naming an actor", domain=self._domain)
+        if name in self._named:
+            raise DuplicateError(what="actor", name=name)
+        self._check_room(caller)
+        call = self._pending(caller, callee, cls.info.parameters, asked, buffers, result=result)
+        actor = LiveActor(
+            ObjectId(asked.out),
+            cls,
+            asked.options,
+            hosts=self._hosts,
+            limits=self._limits,
+            on_death=self._died,
+        )
+        caller.held.actors[asked.out] = actor
+        self._living.add(actor)
+        if name:
+            self._named[name] = self._shared[asked.out] = actor
+            self._forget_dead()
+        actor.make(call)
+
+    def _call(self, caller: Caller, asked: Call, buffers: Buffers, result: Result) -> None:
+        actor = self._actor(caller, asked.actor)
+        callee = Callee(actor.cls, asked.method)
+        method = actor.cls.info.method(asked.method)
+        if method is None:
+            raise ArgumentError(call=callee.name, problem="is no method that may be called")
+        require_call(caller.account, callee, domain=self._domain)
+        call = self._pending(caller, callee, method.parameters, asked, buffers, result=result)
+        result.cancel = partial(actor.cancel, call)
+        if asked.timeout_s is not None:
+            call.expire_after(asked.timeout_s, actor.forget)
+        actor.submit(caller.objects.prefix, call)
+
+    def _pending(
+        self,
+        caller: Caller,
+        callee: Callee,
+        parameters: Parameters,
+        asked: Make | Call,
+        buffers: Buffers,
+        *,
+        result: Result,
+    ) -> PendingCall:
+        result.callee = callee
+        check_arguments(parameters, asked.args, asked.kwargs, call=callee.name)
+        call = PendingCall(
+            callee,
+            parameters,
+            asked.args,
+            asked.kwargs,
+            result=result,
+            results=caller.held.results,
+        )
+        self._inputs.give(call, caller.objects, partial(self._is_actor, caller), buffers)
+        return call
+
+    def _is_actor(self, caller: Caller, object_id: bytes) -> bool:
+        return object_id in caller.held.actors or object_id in self._shared
+
+    def _actor(self, caller: Caller, object_id: bytes) -> LiveActor:
+        """An actor of the caller's session, or one that has or had a name."""
+        actor = caller.held.actors.get(object_id) or self._shared.get(object_id)
+        if actor is None:
+            raise ObjectGoneError(object_id=f"actor {short(object_id)}", domain=self._domain)
+        return actor
+
+    def _check_room(self, caller: Caller) -> None:
+        mine = sum(not actor.is_dead for actor in caller.held.actors.values())
+        for count, limit in (
+            (mine, self._limits.session_actors),
+            (len(self._living), self._limits.actors),
+        ):
+            if count >= limit:
+                raise QuotaExceededError(what="actors", needed=count + 1, limit=limit)
+
+    async def _cancel(self, session: LinkSession, message: CancelCall, _: object) -> Answer:
+        caller = self.caller(session, "", action="cancelling calls")
+        result = caller.held.results.get(message.object_id)
+        if result is not None and result.cancel is not None:
+            result.cancel(force=message.force)
+        return Answer(Done())
+
+    async def _kill(self, session: LinkSession, message: KillActor, _: object) -> Answer:
+        caller = self.caller(session, "", action="killing actors")
+        actor = self._actor(caller, message.object_id)
+        if actor.options.name:
+            require_owner(caller.account, action="killing a named actor", domain=self._domain)
+        await self._state.audit(_event(caller, "kill", actor.name, "done"))
+        actor.kill("it was killed")
+        return Answer(Done())
+
+    async def _free(self, caller: Caller, object_ids: Sequence[bytes]) -> None:
+        """Forgets results and actors; tensors as ``Operate`` does."""
+        own = [it for it in object_ids if it[:PREFIX_BYTES] == caller.objects.prefix]
+        tensors = self.free(caller.objects.prefix, own)
+        for object_id in tensors:
+            caller.objects.free(object_id)
+        if tensors:
+            await self._store.execute(_encoder.encode(Operate(ops=(), free=tensors)), ())
+
+    def _forget_dead(self) -> None:
+        dead = [object_id for object_id, actor in self._shared.items() if actor.is_dead]
+        for object_id in dead[: max(0, len(self._shared) - self._limits.actors)]:
+            del self._shared[object_id]
+
+    def _died(self, actor: LiveActor) -> None:
+        self._living.discard(actor)
+        self._named.pop(actor.options.name, None)
+        ending = asyncio.get_running_loop().create_task(self._hosts.kill(actor.object_id))
+        self._endings.add(ending)
+        ending.add_done_callback(self._endings.discard)
+
+
+def _event(caller: Caller, action: str, target: str, outcome: str) -> AuditEvent:
+    return AuditEvent(caller.account.name, action, target, outcome)
