@@ -62,6 +62,7 @@ def test_the_example_of_pointers_runs(home: Path) -> None:
     run([sys.executable, str(ROOT / "examples" / "pointers.py")], home)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", ["closed_network", "doctor"])
 def test_an_example_runs(home: Path, example: str) -> None:
     run([sys.executable, str(ROOT / "examples" / f"{example}.py")], home)
