@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from p2pgrid import errors
+from p2pgrid import Client, errors, launch
 from p2pgrid.cli.main import FAILED, REFUSED, UNREACHABLE, USAGE, app, exit_code
 from p2pgrid.cli.output import Format, show_record
 from p2pgrid.client import connect, node_commands
@@ -72,6 +72,7 @@ class Actors:
             "running": command in {"start", "status"},
             "addresses": [ADDRESS] if command in {"start", "status"} else [],
             "gateway_pid": 0,
+            "metrics": "",
         }
 
     @property
@@ -268,6 +269,16 @@ def test_what_is_made_in_a_home_with_a_key_is_closed(actors: Actors, home: Path)
     Answer("network", "new-key")
     assert Answer("network", "init", "city", "--format=json").json["closed"]
     assert actors.settings["network_key"] == str(home / "network.key")
+
+
+def test_a_launched_node_is_in_its_clients_network_or_in_the_given_one(
+    actors: Actors, home: Path
+) -> None:
+    client = Client(home, network_key=home / "ours")
+    launch("first", client=client)
+    assert actors.settings["network_key"] == str(home / "ours")
+    launch("second", client=client, network_key=Path("theirs"))
+    assert actors.settings["network_key"] == str(Path("theirs").absolute())
 
 
 def test_an_open_node_is_not_mistaken_for_a_closed_one(actors: Actors, home: Path) -> None:
