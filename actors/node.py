@@ -168,9 +168,9 @@ class Node:
 
     def stop(self) -> None:
         """Ends all links and frees the port."""
+        self._loop.run(end_tasks(self._background))  # they would dial again
         self._peer.stop()
         self._loop.run(self._metrics.stop())
-        self._loop.run(end_tasks(self._background))
         self._loop.run(self._gateway.close())
         if self._transfers is not None:
             self._loop.run(self._transfers.close_all())
