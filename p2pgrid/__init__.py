@@ -10,6 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from p2pgrid.client.actor_pointer import ActorPointer as ActorPointer
+    from p2pgrid.client.call_result import ResultPointer as ResultPointer
     from p2pgrid.client.connect import (
         Client as Client,
         connect as connect,
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from p2pgrid.client.network import NetworkClient as NetworkClient
     from p2pgrid.client.pointer import TensorPointer as TensorPointer
     from p2pgrid.client.table_pointer import TablePointer as TablePointer
+    from p2pgrid.client.waiting import cancel as cancel, get as get, kill as kill, wait as wait
     from p2pgrid.client.wallet import Wallet as Wallet
     from p2pgrid.errors import P2PGridError as P2PGridError
     from p2pgrid.exports import export as export, method as method
@@ -34,47 +37,59 @@ if TYPE_CHECKING:
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 _HOMES = {
+    "ActorPointer": "client.actor_pointer",
     "Client": "client.connect",
     "DatasetPointer": "client.datasets",
     "DomainClient": "client.domain",
     "NetworkClient": "client.network",
     "Node": "client.launch",
     "P2PGridError": "errors",
+    "ResultPointer": "client.call_result",
     "SearchResults": "client.datasets",
     "TablePointer": "client.table_pointer",
     "TensorPointer": "client.pointer",
     "Wallet": "client.wallet",
+    "cancel": "client.waiting",
     "connect": "client.connect",
     "default_client": "client.connect",
     "export": "exports",
     "free": "client.free",
+    "get": "client.waiting",
+    "kill": "client.waiting",
     "launch": "client.launch",
     "method": "exports",
     "search": "client.connect",
     "start": "client.launch",
     "stop": "client.launch",
+    "wait": "client.waiting",
 }
 
 __all__ = [
+    "ActorPointer",
     "Client",
     "DatasetPointer",
     "DomainClient",
     "NetworkClient",
     "Node",
     "P2PGridError",
+    "ResultPointer",
     "SearchResults",
     "TablePointer",
     "TensorPointer",
     "Wallet",
+    "cancel",
     "connect",
     "default_client",
     "export",
     "free",
+    "get",
+    "kill",
     "launch",
     "method",
     "search",
     "start",
     "stop",
+    "wait",
 ]
 
 

@@ -4,11 +4,13 @@ import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 
 import numpy as np
+from typing_extensions import override
 
+from p2pgrid.client.calls import checked
 from p2pgrid.client.trace import Trace
 from p2pgrid.errors import P2PGridError, RemoteProtocolError
 from p2pgrid.ids import ObjectId
@@ -18,6 +20,7 @@ from p2pgrid.protocol.arrays import Array, ArrayHeader, header_of, raw_bytes
 from p2pgrid.protocol.messages import (
     MAX_OPERATIONS,
     TICKS_PER_S,
+    FailedOp,
     Message,
     Op,
     Operate,
@@ -54,52 +57,109 @@ class Names:
         return ObjectId(self.prefix + next(self._numbers).to_bytes(8, "big"))
 
 
-class Batch:
-    """Operations that travel together, and what became of them."""
+class Bundle:
+    """What travels in one message, and what became of it."""
 
-    __slots__ = (
-        "_answered_at",
-        "_freed",
-        "_made_at",
-        "_sent_at",
-        "buffers",
-        "error",
-        "failures",
-        "free",
-        "ops",
-        "request",
-        "sent",
-        "settled",
-        "size",
-        "spent",
-    )
+    __slots__ = ("_after", "_freed", "_lock", "buffers", "error", "failures", "free", "settled")
 
     def __init__(self, freed: deque[ObjectId]) -> None:
         self._freed = freed
-        self.ops: list[Op] = []
         self.buffers: list[bytes] = []
-        self.size = 0
         self.free: list[ObjectId] = []
-        """Objects needed by nothing after these operations."""
+        """Objects needed by nothing after this."""
+        self.settled = threading.Event()
+        self.failures: dict[bytes, P2PGridError] = {}
+        self.error: P2PGridError | None = None
+        self._lock = threading.Lock()
+        self._after: list[Callable[[], None]] = []
+
+    @property
+    def is_empty(self) -> bool:
+        """True when there is nothing to send but what was freed."""
+        raise NotImplementedError
+
+    @property
+    def is_full(self) -> bool:
+        """True when what comes next has to go into another one."""
+        raise NotImplementedError
+
+    def take_freed(self) -> None:
+        """What was freed by now was used, if at all, by what is in here or was sent before it."""
+        while self._freed and len(self.free) < MAX_OPERATIONS:
+            self.free.append(self._freed.popleft())
+
+    def send(self, link: Link) -> "Future[Reply]":
+        """Sends it; in the network thread."""
+        raise NotImplementedError
+
+    def settle(self, answered: "Future[Reply]") -> None:
+        """Notes the answer; called in the network thread."""
+        try:
+            self._note(answered.result())
+        except P2PGridError as error:
+            self.fail(error)
+        else:
+            self._end()
+
+    def fail(self, error: P2PGridError) -> None:
+        """Notes that nothing in here is known to have been done."""
+        self.error = error
+        self._freed.extend(self.free)  # to be told again: that does no harm
+        self._end()
+
+    def after(self, call: Callable[[], None]) -> None:
+        """Calls once it is answered: at once, or later in the network thread."""
+        with self._lock:
+            if not self.settled.is_set():
+                self._after.append(call)
+                return
+        call()
+
+    def error_of(self, object_id: ObjectId) -> P2PGridError | None:
+        """Why this object was not made; None when it was, or when nothing is known yet."""
+        return self.error or self.failures.get(object_id)
+
+    def _note(self, reply: Reply) -> None:
+        """Takes the answer; raises ``RemoteProtocolError`` when it is of another kind."""
+        raise NotImplementedError
+
+    def _note_failed(self, failed: Iterable[FailedOp]) -> None:
+        self.failures = {each.out: faults.error_of(each.failure) for each in failed}
+
+    def _end(self) -> None:
+        self.buffers, self.free = [], []
+        with self._lock:
+            self.settled.set()
+            waiting, self._after = self._after, []
+        for call in waiting:
+            call()
+
+
+class Batch(Bundle):
+    """Operations that travel together, and what became of them."""
+
+    __slots__ = ("_answered_at", "_made_at", "_sent_at", "ops", "request", "sent", "size", "spent")
+
+    def __init__(self, freed: deque[ObjectId]) -> None:
+        super().__init__(freed)
+        self.ops: list[Op] = []
+        self.size = 0
         self.sent = 0
         """How many operations were sent."""
         self.request = ""
         """The id of the request that carried them."""
         self.spent = Spent()
         self._made_at = self._sent_at = self._answered_at = 0.0
-        self.settled = threading.Event()
-        self.failures: dict[bytes, P2PGridError] = {}
-        self.error: P2PGridError | None = None
 
     @property
-    def is_full(self) -> bool:
-        """True when the next operation has to go into another batch."""
-        return len(self.ops) >= MAX_BATCH_OPS or self.size >= MAX_BATCH_BYTES
+    @override
+    def is_empty(self) -> bool:
+        return not self.ops
 
-    def take_freed(self) -> None:
-        """What was freed by now was used, if at all, by operations of this batch or before it."""
-        while self._freed and len(self.free) < MAX_OPERATIONS:
-            self.free.append(self._freed.popleft())
+    @property
+    @override
+    def is_full(self) -> bool:
+        return len(self.ops) >= MAX_BATCH_OPS or self.size >= MAX_BATCH_BYTES
 
     def add(self, name: str, out: ObjectId, inputs: Iterable[Input], params: Params) -> None:
         """Appends an operation; arrays among its inputs are copied as they are at this moment."""
@@ -115,36 +175,23 @@ class Batch:
         self.size += array.nbytes
         return header_of(array, buffer=len(self.buffers) - 1)
 
+    @override
     def send(self, link: Link) -> "Future[Reply]":
-        """Sends the operations; in the network thread."""
         self._sent_at = time.perf_counter()
         self.sent, self.request = len(self.ops), link.label
         return link.request(Operate(ops=tuple(self.ops), free=tuple(self.free)), self.buffers)
 
-    def settle(self, answered: "Future[Reply]") -> None:
-        """Notes the answer; called in the network thread."""
-        try:
-            message, _, number = answered.result()
-        except P2PGridError as error:
-            self.fail(error)
-            return
-        if isinstance(message, Operated):
-            self._answered_at = time.perf_counter()
-            self.request, self.spent = f"{self.request}-{number}", message.spent
-            self.failures = {f.out: faults.error_of(f.failure) for f in message.failed}
-            self._end()
-        else:
-            self.fail(RemoteProtocolError("the domain answered operations with another message"))
+    @override
+    def _note(self, reply: Reply) -> None:
+        message = checked(reply.message, Operated)
+        self._answered_at = time.perf_counter()
+        self.request, self.spent = f"{self.request}-{reply.number}", message.spent
+        self._note_failed(message.failed)
 
-    def fail(self, error: P2PGridError) -> None:
-        """Notes that none of the operations is known to have been done."""
-        self.error = error
-        self._freed.extend(self.free)  # to be told again: that does no harm
-        self._end()
-
+    @override
     def _end(self) -> None:
-        self.ops, self.buffers, self.free = [], [], []
-        self.settled.set()
+        self.ops = []
+        super()._end()
 
     def trace(self) -> Trace:
         """Where the time went, once the batch is answered."""
@@ -159,18 +206,17 @@ class Batch:
             *there,
         )
 
-    def error_of(self, object_id: ObjectId) -> P2PGridError | None:
-        """Why this object was not made; None when it was."""
-        return self.error or self.failures.get(object_id)
-
 
 class Ask:
-    """A request that must not overtake the operations made before it."""
+    """A request that must not overtake what was made before it.
 
-    __slots__ = ("answer", "message", "timeout_s")
+    One that may be answered late is ``patient``: it does not keep others from being sent.
+    """
 
-    def __init__(self, message: Message, timeout_s: float | None) -> None:
-        self.message, self.timeout_s = message, timeout_s
+    __slots__ = ("answer", "message", "patient", "timeout_s")
+
+    def __init__(self, message: Message, timeout_s: float | None, *, patient: bool = False) -> None:
+        self.message, self.timeout_s, self.patient = message, timeout_s, patient
         self.answer: Future[Reply] = Future()
 
     def send(self, link: Link) -> "Future[Reply]":

@@ -1,9 +1,11 @@
 """Datasets as a scientist sees them: public metadata, and a pointer per tensor."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from typing_extensions import override
 
+from p2pgrid.client.actor_pointer import store_of
 from p2pgrid.client.home import Home
 from p2pgrid.client.pointer import TensorPointer
 from p2pgrid.client.table_pointer import TablePointer
@@ -25,6 +27,11 @@ class DatasetPointer(Mapping[str, TensorPointer]):
     def id(self) -> str:
         """The dataset's id, 32 hex characters; it stays when the node restarts."""
         return self._record.dataset_id.hex()
+
+    @property
+    def actor(self) -> Any:
+        """The actor that holds its tensors; see ``TensorPointer.actor``."""
+        return store_of(self.domain)
 
     @property
     def name(self) -> str:

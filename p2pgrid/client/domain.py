@@ -7,6 +7,8 @@ from pathlib import Path
 
 from numpy.typing import ArrayLike
 
+from p2pgrid.client.actor_class import ActorClasses
+from p2pgrid.client.actor_pointer import ActorClass, ActorPointer
 from p2pgrid.client.calls import ask
 from p2pgrid.client.datasets import DatasetPointer, require_names
 from p2pgrid.client.delivery import Delivery
@@ -31,7 +33,17 @@ from p2pgrid.ids import ObjectId, PeerId, short
 from p2pgrid.net.link import Link
 from p2pgrid.net.peer import Peer
 from p2pgrid.protocol.arrays import Array, as_array
-from p2pgrid.protocol.messages import Found, Holdings, ListDatasets, ListObjects, Publish
+from p2pgrid.protocol.messages import (
+    ActorFound,
+    Classes,
+    FindActor,
+    Found,
+    Holdings,
+    ListClasses,
+    ListDatasets,
+    ListObjects,
+    Publish,
+)
 from p2pgrid.protocol.operations import ArrayMeta
 
 
@@ -100,6 +112,27 @@ class DomainClient:
         """The datasets that have all these tags, straight from the domain."""
         found = ask(self.link(), ListDatasets(tags=tags), Found)
         return tuple(self._dataset(record) for record in found.records)
+
+    @property
+    def actors(self) -> ActorClasses:
+        """The actor classes that the owner has exported; accounts see them.
+
+        Raises:
+            NoKeyError, AuthenticationError: see ``login``.
+            RemoteProtocolError: the domain describes what is no class.
+        """
+        self.login()
+        return ActorClasses(self, ask(self.link(), ListClasses(), Classes).classes)
+
+    def actor(self, name: str) -> ActorPointer:
+        """The actor that was made with ``options(name=...)``; it does not end with this pointer.
+
+        Raises:
+            ObjectGoneError: there is none of this name, or it is not for you.
+        """
+        self.login()
+        found = ask(self.link(), FindActor(name), ActorFound)
+        return ActorPointer(self, ObjectId(found.object_id), ActorClass(found.cls), None)
 
     @property
     def objects(self) -> HeldObjects:
@@ -192,6 +225,17 @@ class DomainClient:
             if session.names is not live.names:
                 raise ObjectGoneError(object_id="of an ended session", domain=self.name)
         return live
+
+    def account_of(self, user: str | None) -> str:
+        """The account of a user; logs in when need be.
+
+        Raises:
+            GetNotPermittedError: the wallet has no such user's key.
+        """
+        try:
+            return self._logins.account_of(user)
+        except NoKeyError as error:
+            raise GetNotPermittedError(object_id="of a call", domain=self.name) from error
 
     def get(
         self,

@@ -23,6 +23,9 @@ class Home(Protocol):
     def login(self, user: str | None = None) -> object:
         """Logs in; see ``DomainClient.login``."""
 
+    def account_of(self, user: str | None) -> str:
+        """The account for which a user of the wallet is logged in; logs in when need be."""
+
     def link(self) -> Link:
         """The open link; dials when there is none."""
 

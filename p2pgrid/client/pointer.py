@@ -11,11 +11,13 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import MethodType
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 from typing_extensions import override
 
+from p2pgrid.client.actor_pointer import store_of
 from p2pgrid.client.batch import Batch, Input
+from p2pgrid.client.handle import Handle
 from p2pgrid.client.home import Home
 from p2pgrid.client.operands import check_in_place, literal
 from p2pgrid.client.operators import Operators
@@ -30,7 +32,7 @@ from p2pgrid.errors import (
     ObjectGoneError,
     P2PGridError,
 )
-from p2pgrid.ids import ObjectId, PeerId, short
+from p2pgrid.ids import ObjectId, short
 from p2pgrid.protocol import shapes
 from p2pgrid.protocol.messages import Slice
 from p2pgrid.protocol.operations import (
@@ -47,7 +49,7 @@ from p2pgrid.protocol.operations import (
 )
 
 
-class TensorPointer(Operators, Protocols):
+class TensorPointer(Operators, Protocols, Handle):
     """A remote array; ``shape`` and ``dtype`` are public, the values are not.
 
     Operators, indexing, and the operations of ``docs/operations.md`` as methods
@@ -97,9 +99,13 @@ class TensorPointer(Operators, Protocols):
         return shapes.elements(self._meta.shape)
 
     @property
-    def location(self) -> PeerId:
-        """The peer id of the domain that holds the values."""
-        return self._domain.peer_id
+    def actor(self) -> Any:
+        """The actor that holds the values.
+
+        Inside the domain's cluster it is Ray's own handle, everywhere else an ``ActorPointer``
+        without methods.
+        """
+        return store_of(self._domain)
 
     @property
     def T(self) -> "TensorPointer":  # noqa: N802 numpy's name
@@ -238,10 +244,6 @@ class TensorPointer(Operators, Protocols):
         return self._apply("copy", (self,))
 
     @override
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a pointer belongs to the session of this process; get() its values")
-
-    @override
     def __repr__(self) -> str:
         tags = "".join(f" #{tag}" for tag in self.tags)
         return (
@@ -284,8 +286,8 @@ class TensorPointer(Operators, Protocols):
         result._session = live
         return result
 
+    @override
     def _sessions(self) -> tuple[Session, ...]:
-        """The session that made the object; none for a dataset. Raises why it is not there."""
         if self._batch is not None and self._batch.error is not None:
             raise self._batch.error
         return () if self._session is None else (self._session,)

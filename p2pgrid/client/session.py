@@ -4,17 +4,21 @@ When the link breaks, the next one goes on with the same names, as long as the d
 What was under way then fails, because nobody here knows whether it was done; it is never sent
 again.
 
-Operations gather in a batch while the network thread is busy, so a chain of thousands costs a few
-messages. The domain carries them out in the order in which they were made here; what failed is
-known when the batch is answered, and surfaces at ``block`` and ``get``.
+Operations, and calls of actors, gather in a batch while the network thread is busy, so a chain of
+thousands costs a few messages. The domain carries them out in the order in which they were made
+here; what failed is known when the batch is answered, and surfaces at ``block`` and ``get``.
 """
 
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from contextlib import suppress
+from typing import TypeVar
 
-from p2pgrid.client.batch import Ask, Batch, Input, Names
+from p2pgrid.client.batch import Ask, Batch, Bundle, Input, Names
+from p2pgrid.client.call_batch import CallBatch, PackedCall
+from p2pgrid.client.questions import Questions
 from p2pgrid.config import Timing
 from p2pgrid.errors import (
     LocalProtocolError,
@@ -34,6 +38,7 @@ from p2pgrid.protocol.operations import Params
 
 Soon = Callable[[Callable[[], object]], None]
 Later = Callable[[float, Callable[[], object]], object]
+SomeBundle = TypeVar("SomeBundle", bound=Bundle)
 
 MAX_QUEUED = 16
 WINDOW = 4
@@ -51,11 +56,13 @@ class Session:
         self._soon, self._later, self._timing = soon, later, timing
         self._lock = threading.Lock()
         self._room = threading.Condition(self._lock)
-        self._open = Batch(names.freed)
-        self._queue: deque[Batch | Ask] = deque()
+        self._open: Bundle = Batch(names.freed)
+        self._queue: deque[Bundle | Ask] = deque()
         self._in_flight = 0
         self._scheduled = False
         self._sweeping = False
+        self.questions = Questions(self.inquire)
+        """About results of calls."""
 
     def apply(self, name: str, inputs: Iterable[Input], params: Params) -> tuple[ObjectId, Batch]:
         """Sends an operation; the name of its result, and the batch that carries it.
@@ -65,13 +72,27 @@ class Session:
         """
         with self._lock:
             self._wait_for_room()
-            batch = self._open
+            batch = self._gathering(Batch)
             out = self.names.next()
             batch.add(name, out, inputs, params)
-            batch.take_freed()
-            if batch.is_full:
+            self._added(batch)
+        return out, batch
+
+    def call(self, packed: PackedCall) -> tuple[ObjectId, CallBatch]:
+        """Sends a call; the name of what it makes, and the batch that carries it.
+
+        Raises:
+            RemoteTimeoutError: see ``apply``.
+        """
+        with self._lock:
+            self._wait_for_room()
+            batch = self._gathering(CallBatch)
+            if not batch.has_room_for(packed):
                 self._close_batch()
-            self._schedule()
+                batch = self._gathering(CallBatch)
+            out = self.names.next()
+            batch.add(out, packed)
+            self._added(batch)
         return out, batch
 
     def free(self, object_id: ObjectId) -> None:
@@ -85,7 +106,7 @@ class Session:
             with suppress(LocalProtocolError):  # the program ends
                 self._later(self._timing.sweep_s, self._sweep)
 
-    def free_now(self, object_ids: Iterable[ObjectId]) -> Batch:
+    def free_now(self, object_ids: Iterable[ObjectId]) -> Bundle:
         """Tells the domain at once; ``wait`` for the batch ends when it has let go."""
         with self._lock:  # no wait for room: nobody frees more often than he gets an answer
             self.names.freed.extend(object_ids)
@@ -112,7 +133,16 @@ class Session:
             self._schedule()
         return ask.answer.result()
 
-    def wait(self, batch: Batch) -> None:
+    def inquire(self, message: Message, timeout_s: float) -> "Future[Reply]":
+        """Asks what the domain may answer late, after what was made so far; does not wait."""
+        ask = Ask(message, timeout_s + self._timing.request_s, patient=True)
+        with self._lock:
+            self._close_batch()
+            self._queue.append(ask)
+            self._schedule()
+        return ask.answer
+
+    def wait(self, batch: Bundle) -> None:
         """Waits until a batch is answered.
 
         Raises:
@@ -135,7 +165,20 @@ class Session:
             with self._lock:
                 self._send_freed()
 
-    def _send_freed(self) -> Batch:
+    def _gathering(self, kind: type[SomeBundle]) -> SomeBundle:
+        """The open batch of a kind; one of another kind goes before it."""
+        if not isinstance(self._open, kind):
+            self._close_batch()
+            self._open = kind(self.names.freed)
+        return self._open
+
+    def _added(self, batch: Bundle) -> None:
+        batch.take_freed()
+        if batch.is_full:
+            self._close_batch()
+        self._schedule()
+
+    def _send_freed(self) -> Bundle:
         while True:
             last = self._open
             last.take_freed()
@@ -145,7 +188,7 @@ class Session:
                 return last
 
     def _close_batch(self) -> None:
-        if self._open.ops or self._open.free:
+        if self._open.free or not self._open.is_empty:
             self._queue.append(self._open)
             self._open = Batch(self.names.freed)
 
@@ -157,6 +200,7 @@ class Session:
     def _flush(self) -> None:
         """Sends what waits, in order, as far as the window allows; in the network thread."""
         while (item := self._next()) is not None:
+            is_patient = isinstance(item, Ask) and item.patient
             try:
                 future = item.send(self.link)
             except P2PGridError as error:
@@ -164,9 +208,12 @@ class Session:
                 self._landed()
             else:
                 future.add_done_callback(item.settle)
-                future.add_done_callback(lambda _: self._land_and_flush())
+                if is_patient:
+                    self._landed()
+                else:
+                    future.add_done_callback(lambda _: self._land_and_flush())
 
-    def _next(self) -> Batch | Ask | None:
+    def _next(self) -> Bundle | Ask | None:
         with self._lock:
             self._scheduled = False
             if self._in_flight >= WINDOW:

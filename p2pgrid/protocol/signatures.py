@@ -40,7 +40,7 @@ MAX_DOC = 2000
 MAX_METHODS = 64
 MAX_PARAMETERS = 32
 
-Identifier = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$")]
+Identifier = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}\Z")]
 TypeText = Annotated[str, Meta(min_length=1, max_length=MAX_TYPE)]
 Doc = Annotated[str, Meta(max_length=MAX_DOC)]
 

@@ -6,7 +6,7 @@ border; arrays travel as raw buffers beside the message.
 """
 
 from collections.abc import Callable, Iterator, Sequence, Sized
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast
 
 import numpy as np
 from msgspec import Meta, Struct
@@ -33,6 +33,7 @@ INT_BITS = 64
 
 Id = Annotated[bytes, Meta(min_length=16, max_length=16)]
 _Text = Annotated[str, Meta(max_length=MAX_TEXT)]
+_Int = Annotated[int, Meta(ge=-(1 << (INT_BITS - 1)), le=(1 << (INT_BITS - 1)) - 1)]
 
 
 class Ref(Struct, frozen=True, tag="r", array_like=True, forbid_unknown_fields=True, gc=False):
@@ -82,7 +83,7 @@ class DictValue(Struct, frozen=True, tag="d", array_like=True, forbid_unknown_fi
 Value = (
     None
     | bool
-    | int
+    | _Int
     | float
     | _Text
     | Ref
@@ -124,10 +125,10 @@ class Packer:
     def _pack(self, value: object, depth: int) -> Value:
         if depth == 0:
             raise TooLargeError(what="levels of a value", size=MAX_DEPTH + 1, limit=MAX_DEPTH)
-        if value is None or isinstance(value, bool | int | float | str | bytes):
-            return _pack_scalar(value)
-        if isinstance(value, np.generic | np.ndarray):
+        if isinstance(value, np.generic | np.ndarray):  # before floats: a np.float64 is one
             return self._pack_array(value)
+        if value is None or type(value) in _SCALARS:
+            return _pack_scalar(value)
         if isinstance(value, list | tuple | dict):
             return self._pack_container(value, depth - 1)
         reference = self._ref_of(value)
@@ -142,7 +143,7 @@ class Packer:
         if self._items > MAX_ITEMS:
             raise TooLargeError(what="items of a value", size=self._items, limit=MAX_ITEMS)
         if isinstance(value, dict):
-            if not all(isinstance(key, str) for key in value):
+            if not all(type(key) is str for key in value):
                 raise ValueTypeError(kind="dict with keys that are no texts")
             return DictValue({_sized_text(k): self._pack(v, depth) for k, v in value.items()})
         items = tuple(self._pack(item, depth) for item in value)
@@ -268,12 +269,15 @@ def _inside(value: Value) -> Sequence[Value]:
     return tuple(value.items.values()) if isinstance(value, DictValue) else ()
 
 
-def _pack_scalar(value: bool | float | str | bytes | None) -> Value:
+_SCALARS = frozenset((bool, int, float, str, bytes))
+
+
+def _pack_scalar(value: Any) -> Value:
     if isinstance(value, bytes):
-        return BytesValue(_sized_text(value))
+        return BytesValue(_sized(value))
     if isinstance(value, str):
         return _sized_text(value)
-    return _sized_int(value) if isinstance(value, int) else value
+    return _sized_int(value) if isinstance(value, int) else cast("float | None", value)
 
 
 def _sized_int(value: int) -> int:
@@ -282,7 +286,14 @@ def _sized_int(value: int) -> int:
     return value
 
 
-def _sized_text(value: Text) -> Text:
+def _sized_text(text: str) -> str:
+    try:
+        return _sized(text if text.isascii() else text.encode().decode())
+    except UnicodeEncodeError:
+        raise ValueTypeError(kind="str with half of a surrogate pair") from None
+
+
+def _sized(value: Text) -> Text:
     if len(value) > MAX_TEXT:
         raise TooLargeError(what="length of a text or bytes", size=len(value), limit=MAX_TEXT)
     return value

@@ -35,9 +35,9 @@ from tests.fabric.gates import GATES, Gate
 SOURCE = Path(exported.__file__)
 
 
-def hospital(grid: Grid) -> FabricNode:
+def hospital(grid: Grid, name: str = "hospital") -> FabricNode:
     """A domain that exports the classes of ``exported``."""
-    node = grid.launch("hospital")
+    node = grid.launch(name)
     node.exports.add(SOURCE)
     return node
 

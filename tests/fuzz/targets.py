@@ -25,6 +25,8 @@ TARGETS: dict[str, Target] = {
     "statement": Target(wire.statement, wire.statements),
     "array": Target(wire.array, wire.arrays),
     "operate": Target(wire.operate, wire.operates),
+    "invoke": Target(wire.invoke, wire.invokes),
+    "classes": Target(wire.classes, wire.exports),
     "stream": Target(net.stream, net.streams),
     "identify": Target(net.identify, net.identities),
     "dht_answer": Target(net.dht_answer, net.dht_answers),

@@ -7,6 +7,7 @@ from nacl.signing import SigningKey
 
 from p2pgrid.config import Limits
 from p2pgrid.errors import (
+    ArgumentError,
     AuthenticationError,
     DtypeError,
     P2PGridError,
@@ -17,9 +18,9 @@ from p2pgrid.errors import (
 from p2pgrid.ids import DatasetId, ObjectId, peer_id_of
 from p2pgrid.policy.access import Label
 from p2pgrid.policy.objects import PREFIX_BYTES, SessionObjects
-from p2pgrid.protocol import codec, faults
+from p2pgrid.protocol import codec, faults, signatures, values
 from p2pgrid.protocol.arrays import ArrayHeader, dtype_named, read_array
-from p2pgrid.protocol.messages import Failure, Op, Operate, Operated
+from p2pgrid.protocol.messages import Classes, Failure, Invoke, Make, Op, Operate, Operated
 from p2pgrid.protocol.operations import ArrayMeta
 from p2pgrid.protocol.records import (
     DATASET_RECORD_BYTES,
@@ -32,6 +33,7 @@ from p2pgrid.protocol.records import (
     sign,
     verify,
 )
+from p2pgrid.protocol.signatures import ActorClassInfo, MethodInfo, Parameter
 from p2pgrid.protocol.statements import LOGIN_TAG, SignedLogin, check_login, sign_login
 from tests.unit.frames import GOLDEN
 
@@ -200,3 +202,55 @@ def operates() -> list[bytes]:
     """Seeds: the golden operations."""
     messages = [case[1] for case in GOLDEN.values() if isinstance(case[1], Operate)]
     return [msgspec.msgpack.encode(message) for message in messages]
+
+
+CLASSES = [case[1] for case in GOLDEN.values() if isinstance(case[1], Classes)]
+
+
+def invoke(data: bytes) -> None:
+    """Any call fits its signature and is unpacked, or is refused with a typed error."""
+    try:
+        message = msgspec.msgpack.decode(data, type=Invoke)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return  # the codec's matter
+    counter = CLASSES[0].classes[0]
+    for call in message.calls:
+        parameters = counter.parameters if isinstance(call, Make) else counter.methods[0].parameters
+        for value in (*call.args, *call.kwargs.values()):
+            try:
+                values.check_bounds(value)
+                values.unpack(value, [data], resolve=values.object_id_of)
+            except (DtypeError, RemoteProtocolError):
+                continue
+        try:
+            signatures.check_arguments(parameters, call.args, call.kwargs, call="Counter.incr")
+        except ArgumentError:
+            continue
+
+
+def invokes() -> list[bytes]:
+    """Seeds: the golden calls."""
+    messages = [case[1] for case in GOLDEN.values() if isinstance(case[1], Invoke)]
+    return [msgspec.msgpack.encode(message) for message in messages]
+
+
+def classes(data: bytes) -> None:
+    """Any class that a domain claims to export has types that are read, or ``SchemaError``."""
+    try:
+        message = msgspec.msgpack.decode(data, type=Classes)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return  # the codec's matter
+    for method in (method for each in message.classes for method in each.methods):
+        for text in (method.returns, *(parameter.type for parameter in method.parameters)):
+            try:
+                assert signatures.type_named(text).accepts(values.Ref(bytes(16)))
+            except SchemaError:
+                continue
+
+
+def exports() -> list[bytes]:
+    """Seeds: the golden classes, and one type of each kind."""
+    kinds = ("list[int]", "tuple[int, str]", "dict[str, array | None]", "any", "list[list[int]]")
+    methods = tuple(MethodInfo("f", (Parameter("x", kind),), kind) for kind in kinds)
+    made = Classes((ActorClassInfo("C", (), methods),))
+    return [msgspec.msgpack.encode(message) for message in (*CLASSES, made)]

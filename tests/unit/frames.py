@@ -7,10 +7,11 @@ import msgspec
 import pytest
 
 from p2pgrid.errors import RemoteProtocolError
-from p2pgrid.protocol import messages as m
+from p2pgrid.protocol import messages as m, values as v
 from p2pgrid.protocol.arrays import ArrayHeader
 from p2pgrid.protocol.codec import Envelope, Kind, decode, encode
 from p2pgrid.protocol.messages import Message, Op, Operate, Slice
+from p2pgrid.protocol.signatures import ActorClassInfo, MethodInfo, Parameter
 
 LIMIT = 1 << 30
 MIB = 1 << 20
@@ -18,6 +19,17 @@ TYPES: tuple[type[Any], ...] = get_args(Message)
 OWN = b"sessionprefix" + bytes(3)
 KEY = bytes(range(32))
 HEADER = ArrayHeader("float32", (1, 2), 0)
+COUNTER = ActorClassInfo(
+    "Counter",
+    (Parameter("start", "int", has_default=True),),
+    (MethodInfo("incr", (Parameter("by", "int | float"),), "int", "Adds.", releases=True),),
+    "Counts.",
+)
+EVERY_VALUE = (
+    *(None, True, -2, 0.5, "mmHg"),
+    *(v.Ref(OWN), v.Arriving(OWN), v.BytesValue(b"raw"), v.ArrayValue(HEADER)),
+    *(v.ListValue((1,)), v.TupleValue((v.ListValue(()),)), v.DictValue({"key": None})),
+)
 
 Golden = tuple[Kind, Message | None, bytes, str]
 
@@ -253,6 +265,139 @@ GOLDEN: dict[str, Golden] = {
         b"",
         "3b0000003700000094000782a474797065ae636c6f73652d7472616e73666572ab7472616e736665"
         "725f6964c41073657373696f6e70726566697800000090",
+    ),
+    "list-classes": (
+        Kind.REQUEST,
+        m.ListClasses(),
+        b"",
+        "1b0000001700000094000781a474797065ac6c6973742d636c617373657390",
+    ),
+    "classes": (
+        Kind.ANSWER,
+        m.Classes((COUNTER,)),
+        b"",
+        "610000005d00000094010782a474797065a7636c6173736573a7636c61737365739194a7436f756e"
+        "7465729193a57374617274a3696e74c39195a4696e63729193a26279ab696e74207c20666c6f6174"
+        "c2a3696e74a5416464732ec3a7436f756e74732e90",
+    ),
+    "invoke": (
+        Kind.REQUEST,
+        m.Invoke(
+            (
+                m.Make(OWN, "Counter", (10,), {}, m.ActorOptions(1.0, 0.5, 1 << 30, 3, "tally")),
+                m.Call(OWN, OWN, "incr", (), {"by": 1}, timeout_s=2.5),
+                m.Call(OWN, OWN, "take", EVERY_VALUE),
+            ),
+            free=(OWN,),
+        ),
+        b"\0\0\x80?\0\0\0@",
+        "580100004c01000094000783a474797065a6696e766f6b65a563616c6c739396a46d616b65c41073"
+        "657373696f6e707265666978000000a7436f756e746572910a8095cb3ff0000000000000cb3fe000"
+        "0000000000ce4000000003a574616c6c7997a463616c6cc41073657373696f6e7072656669780000"
+        "00c41073657373696f6e707265666978000000a4696e63729081a2627901cb400400000000000097"
+        "a463616c6cc41073657373696f6e707265666978000000c41073657373696f6e7072656669780000"
+        "00a474616b659cc0c3fecb3fe0000000000000a46d6d486792a172c41073657373696f6e70726566"
+        "697800000092a16dc41073657373696f6e70726566697800000092a162c40372617792a16193a766"
+        "6c6f617433329201020092a16c910192a1749192a16c9092a16481a36b6579c080c0a46672656591"
+        "c41073657373696f6e70726566697800000091080000803f00000040",
+    ),
+    "invoked": (
+        Kind.ANSWER,
+        m.Invoked((m.FailedOp(OWN, m.Failure(602, {"object_id": "0a", "domain": "clinic"})),)),
+        b"",
+        "850000008100000094010782a474797065a7696e766f6b6564a66661696c65649183a474797065a9"
+        "6661696c65642d6f70a36f7574c41073657373696f6e707265666978000000a76661696c75726583"
+        "a474797065a76661696c757265a4636f6465cd025aa66669656c647382a96f626a6563745f6964a2"
+        "3061a6646f6d61696ea6636c696e696390",
+    ),
+    "await-results": (
+        Kind.REQUEST,
+        m.AwaitResults((OWN,), 1, 2.5),
+        b"",
+        "5a0000005600000094000784a474797065ad61776169742d726573756c7473aa6f626a6563745f69"
+        "647391c41073657373696f6e707265666978000000ab6e756d5f72657475726e7301a974696d656f"
+        "75745f73cb400400000000000090",
+    ),
+    "ready": (
+        Kind.ANSWER,
+        m.Ready((OWN,)),
+        b"",
+        "320000002e00000094010782a474797065a57265616479aa6f626a6563745f69647391c410736573"
+        "73696f6e70726566697800000090",
+    ),
+    "take-results": (
+        Kind.REQUEST,
+        m.TakeResults((OWN,), 2.5, "ann"),
+        b"",
+        "580000005400000094000784a474797065ac74616b652d726573756c7473aa6f626a6563745f6964"
+        "7391c41073657373696f6e707265666978000000a974696d656f75745f73cb4004000000000000a7"
+        "6163636f756e74a3616e6e90",
+    ),
+    "results": (
+        Kind.ANSWER,
+        m.Results(
+            (
+                m.Outcome(v.ArrayValue(HEADER)),
+                m.Outcome(failure=m.Failure(613, {"call": "Counter.incr"})),
+            )
+        ),
+        b"\0\0\x80?\0\0\0@",
+        "6d0000006100000094010782a474797065a7726573756c7473a86f7574636f6d6573929292a16193"
+        "a7666c6f6174333292010200c092c083a474797065a76661696c757265a4636f6465cd0265a66669"
+        "656c647381a463616c6cac436f756e7465722e696e637291080000803f00000040",
+    ),
+    "cancel-call": (
+        Kind.REQUEST,
+        m.CancelCall(OWN, force=True),
+        b"",
+        "3d0000003900000094000783a474797065ab63616e63656c2d63616c6ca96f626a6563745f6964c4"
+        "1073657373696f6e707265666978000000a5666f726365c390",
+    ),
+    "kill-actor": (
+        Kind.REQUEST,
+        m.KillActor(OWN),
+        b"",
+        "350000003100000094000782a474797065aa6b696c6c2d6163746f72a96f626a6563745f6964c410"
+        "73657373696f6e70726566697800000090",
+    ),
+    "find-actor": (
+        Kind.REQUEST,
+        m.FindActor("tally"),
+        b"",
+        "240000002000000094000782a474797065aa66696e642d6163746f72a46e616d65a574616c6c7990",
+    ),
+    "actor-found": (
+        Kind.ANSWER,
+        m.ActorFound(OWN, COUNTER),
+        b"",
+        "7c0000007800000094010783a474797065ab6163746f722d666f756e64a96f626a6563745f6964c4"
+        "1073657373696f6e707265666978000000a3636c7394a7436f756e7465729193a57374617274a369"
+        "6e74c39195a4696e63729193a26279ab696e74207c20666c6f6174c2a3696e74a5416464732ec3a7"
+        "436f756e74732e90",
+    ),
+    "move-object": (
+        Kind.REQUEST,
+        m.MoveObject(OWN, "12D3", ("/memory/12D3",), b"capability", OWN, "ann"),
+        b"",
+        "8f0000008b00000094000787a474797065ab6d6f76652d6f626a656374a96f626a6563745f6964c4"
+        "1073657373696f6e707265666978000000a2746fa431324433a961646472657373657391ac2f6d65"
+        "6d6f72792f31324433aa6361706162696c697479c40a6361706162696c697479a36f7574c4107365"
+        "7373696f6e707265666978000000a76163636f756e74a3616e6e90",
+    ),
+    "deposit": (
+        Kind.REQUEST,
+        m.Deposit(OWN, v.ArrayValue(HEADER), uploaded=True),
+        b"",
+        "4c0000004800000094000784a474797065a76465706f736974a36f7574c41073657373696f6e7072"
+        "65666978000000a576616c756592a16193a7666c6f6174333292010200a875706c6f61646564c390",
+    ),
+    "abandon": (
+        Kind.REQUEST,
+        m.Abandon(OWN, m.Failure(602, {"object_id": "0a", "domain": "clinic"})),
+        b"",
+        "6d0000006900000094000783a474797065a76162616e646f6ea36f7574c41073657373696f6e7072"
+        "65666978000000a76661696c75726583a474797065a76661696c757265a4636f6465cd025aa66669"
+        "656c647382a96f626a6563745f6964a23061a6646f6d61696ea6636c696e696390",
     ),
     "done": (
         Kind.ANSWER,

@@ -1,6 +1,7 @@
 """What is written is read again, byte for byte as the golden frames say."""
 
 import struct
+from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -56,6 +57,16 @@ def test_a_frame_is_laid_out_as_the_module_says() -> None:
 # --- round trips ------------------------------------------------------------------------------
 
 
+@cache
+def struct_of(kind: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
+    """Instances of a struct; made when they are drawn, because values may hold values."""
+    return st.deferred(
+        lambda: st.builds(
+            kind, **{field.name: strategy_of(field.type) for field in msgspec.structs.fields(kind)}
+        )
+    )
+
+
 def strategy_of(kind: Any, meta: Meta | None = None) -> st.SearchStrategy[Any]:
     """Values that an annotation of ``messages.py`` allows."""
     origin, args = get_origin(kind), get_args(kind)
@@ -66,8 +77,7 @@ def strategy_of(kind: Any, meta: Meta | None = None) -> st.SearchStrategy[Any]:
     if origin in (Union, UnionType):
         return st.one_of([strategy_of(arg) for arg in args])
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        fields = msgspec.structs.fields(kind)
-        return st.builds(kind, **{field.name: strategy_of(field.type) for field in fields})
+        return struct_of(kind)
     return _plain(origin or kind, args, meta or Meta())
 
 
@@ -77,14 +87,23 @@ def _plain(kind: Any, args: tuple[Any, ...], meta: Meta) -> st.SearchStrategy[An
         items = st.lists(strategy_of(args[0]), min_size=shortest, max_size=min(longest, 4))
         return items.map(tuple)
     if kind is dict:
-        return st.dictionaries(*map(strategy_of, args), min_size=shortest, max_size=longest)
+        key, value = map(strategy_of, args)
+        return st.dictionaries(key, value, min_size=shortest, max_size=min(longest, 8))
     if kind is bytes:
         return st.binary(min_size=shortest, max_size=min(longest, 64 + shortest))
     if kind is str:
+        if meta.pattern:
+            return st.from_regex(meta.pattern, fullmatch=True)
         return st.text(min_size=shortest, max_size=min(longest, 64))
+    return _number(kind, meta)
+
+
+def _number(kind: Any, meta: Meta) -> st.SearchStrategy[Any]:
     if kind is int:
         top = meta.le if meta.le is not None else (2**64 if meta.lt is None else meta.lt) - 1
         return st.integers(-(2**63) if meta.ge is None else int(meta.ge), int(top))
+    if kind is float and meta.ge is not None:
+        return st.floats(meta.ge, meta.le)
     return {float: st.floats(), bool: st.booleans(), NoneType: st.none()}[kind]
 
 

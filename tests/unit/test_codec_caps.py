@@ -1,16 +1,18 @@
 """Every length in a message is allowed up to its cap and refused from there on."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
 
-from p2pgrid.protocol import messages as m
+from p2pgrid.protocol import messages as m, values
 from p2pgrid.protocol.arrays import MAX_DIMS, MAX_ELEMENTS
 from p2pgrid.protocol.codec import MAX_BUFFERS, decode
 from p2pgrid.protocol.messages import Message, Op, Operate
-from tests.unit.frames import HEADER, KEY, OWN, body_of, is_refused, packed, whole
+from p2pgrid.protocol.signatures import ActorClassInfo, MethodInfo, Parameter
+from tests.unit.frames import COUNTER, HEADER, KEY, OWN, body_of, is_refused, packed, whole
 
 
 def name_of(length: int) -> str:
@@ -32,6 +34,18 @@ def a_publish(**changes: Any) -> Message:
 
 def literal(**changes: Any) -> Message:
     return one_op(inputs=(OWN, msgspec.structs.replace(HEADER, **changes)))
+
+
+def a_call(**changes: Any) -> Message:
+    return m.Invoke((msgspec.structs.replace(m.Call(OWN, OWN, "incr"), **changes),))
+
+
+def an_actor(**changes: Any) -> Message:
+    return m.Invoke((m.Make(OWN, "Counter", options=m.ActorOptions(**changes)),))
+
+
+def a_class(**changes: Any) -> Message:
+    return m.ActorFound(OWN, msgspec.structs.replace(COUNTER, **changes))
 
 
 CAPS: dict[str, tuple[int, Callable[[int], Message]]] = {
@@ -82,6 +96,39 @@ CAPS: dict[str, tuple[int, Callable[[int], Message]]] = {
     "records": (m.MAX_RECORDS, lambda n: m.Found((b"r",) * n)),
     "record": (m.MAX_RECORD_BYTES, lambda n: m.Found((bytes(n),))),
     "records of a join": (m.MAX_RECORDS, lambda n: m.Join(b"", (b"r",) * n)),
+    "calls": (m.MAX_CALLS, lambda n: m.Invoke((m.Call(OWN, OWN, "incr"),) * n)),
+    "arguments": (32, lambda n: a_call(args=(None,) * n)),
+    "named arguments": (32, lambda n: a_call(kwargs={f"x{i}": None for i in range(n)})),
+    "name of a method": (64, lambda n: a_call(method=name_of(n))),
+    "seconds of a call": (10**9, lambda n: a_call(timeout_s=float(n))),
+    "text of an argument": (values.MAX_TEXT, lambda n: a_call(args=(name_of(n),))),
+    "bytes of an argument": (
+        values.MAX_TEXT,
+        lambda n: a_call(args=(values.BytesValue(bytes(n)),)),
+    ),
+    "items of a list": (
+        values.MAX_ITEMS,
+        lambda n: a_call(args=(values.ListValue((None,) * n),)),
+    ),
+    "largest int": (2**63 - 1, lambda n: a_call(args=(n,))),
+    "restarts": (1000, lambda n: an_actor(max_restarts=n)),
+    "processors": (10**6, lambda n: an_actor(num_cpus=float(n))),
+    "memory": (2**62 - 1, lambda n: an_actor(memory=n)),
+    "name of an actor": (128, lambda n: an_actor(name=name_of(n))),
+    "classes": (m.MAX_CLASSES, lambda n: m.Classes((ActorClassInfo("C", (), ()),) * n)),
+    "methods": (64, lambda n: a_class(methods=(MethodInfo("f", (), "int"),) * n)),
+    "parameters of a method": (32, lambda n: a_class(parameters=(Parameter("x", "int"),) * n)),
+    "words about a class": (2000, lambda n: a_class(doc=name_of(n))),
+    "type": (200, lambda n: a_class(parameters=(Parameter("x", name_of(n)),))),
+    "awaited results": (m.MAX_CALLS, lambda n: m.AwaitResults((OWN,) * n, 1, 0.0)),
+    "returns": (m.MAX_CALLS, lambda n: m.AwaitResults((OWN,), n, 0.0)),
+    "seconds of a wait": (int(m.MAX_WAIT_S), lambda n: m.TakeResults((OWN,), float(n))),
+    "outcomes": (m.MAX_CALLS, lambda n: m.Results((m.Outcome(),) * n)),
+    "capability": (
+        m.MAX_CAPABILITY_BYTES,
+        lambda n: m.MoveObject(OWN, "12D3", (), bytes(n), OWN),
+    ),
+    "addresses of a move": (16, lambda n: m.MoveObject(OWN, "12D3", ("a",) * n, b"", OWN)),
     "published record": (m.MAX_RECORD_BYTES, lambda n: m.Published(bytes(n))),
 }
 
@@ -105,6 +152,12 @@ TOO_LITTLE: dict[str, Message] = {
     "short nonce": m.Challenge("domain", "n", bytes(15), b""),
     "short prefix": m.Session("n", "owner", bytes(7)),
     "negative dimension": literal(shape=(-1,)),
+    "nameless method": a_call(method=""),
+    "seconds that are no number": a_call(timeout_s=math.nan),
+    "method that ends in a newline": a_call(method="incr\n"),
+    "private method": a_call(method="_incr"),
+    "wait for nothing": m.AwaitResults((), 1, 0.0),
+    "negative processors": an_actor(num_cpus=-1.0),
     "negative buffer": literal(buffer=-1),
 }
 

@@ -1,0 +1,35 @@
+"""What all handles to objects of a domain have in common."""
+
+from typing import NoReturn
+
+from typing_extensions import override
+
+from p2pgrid.client.home import Home
+from p2pgrid.client.session import Session
+from p2pgrid.ids import ObjectId, PeerId
+
+
+class Handle:
+    """A name of an object that lives, and stays, in a domain."""
+
+    __slots__ = ()
+
+    _domain: Home
+    _id: ObjectId
+
+    @property
+    def location(self) -> PeerId:
+        """The peer id of the domain that holds the object."""
+        return self._domain.peer_id
+
+    @override
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a pointer belongs to the session of this process; get() its values")
+
+    def _sessions(self) -> tuple[Session, ...]:
+        """The session that made the object; none for what no session made.
+
+        Raises:
+            P2PGridError: why the object is not there, where that is known.
+        """
+        raise NotImplementedError
