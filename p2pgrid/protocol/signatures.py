@@ -112,8 +112,7 @@ def check_arguments(
         if name in given:
             raise ArgumentError(call=call, problem=f"got two values for {name}")
         given[name] = value
-    known = {it.name for it in parameters}
-    if unknown := sorted(given.keys() - known):
+    if kwargs and (unknown := sorted(given.keys() - {it.name for it in parameters})):
         raise ArgumentError(call=call, problem=f"has no parameter {unknown[0][:64]}")
     for parameter in parameters:
         if parameter.name in given:
