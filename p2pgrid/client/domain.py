@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from p2pgrid.client.actor_class import ActorClasses
 from p2pgrid.client.actor_pointer import ActorClass, ActorPointer
-from p2pgrid.client.calls import ask
+from p2pgrid.client.calls import ask, checked
 from p2pgrid.client.datasets import DatasetPointer, require_names
 from p2pgrid.client.delivery import Delivery
 from p2pgrid.client.frames import Frame, arrays_by_name
@@ -121,8 +121,8 @@ class DomainClient:
             NoKeyError, AuthenticationError: see ``login``.
             RemoteProtocolError: the domain describes what is no class.
         """
-        self.login()
-        return ActorClasses(self, ask(self.link(), ListClasses(), Classes).classes)
+        answer = self._logins.session().ask(ListClasses()).message
+        return ActorClasses(self, checked(answer, Classes).classes)
 
     def actor(self, name: str) -> ActorPointer:
         """The actor that was made with ``options(name=...)``; it does not end with this pointer.
@@ -130,8 +130,7 @@ class DomainClient:
         Raises:
             ObjectGoneError: there is none of this name, or it is not for you.
         """
-        self.login()
-        found = ask(self.link(), FindActor(name), ActorFound)
+        found = checked(self._logins.session().ask(FindActor(name)).message, ActorFound)
         return ActorPointer(self, ObjectId(found.object_id), ActorClass(found.cls), None)
 
     @property
