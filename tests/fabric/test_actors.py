@@ -424,8 +424,9 @@ def test_a_killed_actor_is_dead(counter: ActorPointer, gate: Gate) -> None:
 
 def test_a_named_actor_is_found_by_others(owner: DomainClient, ann: DomainClient) -> None:
     named = owner.actors.Counter.options(name="tally").remote(5)
-    assert named.incr.remote().get() == 6
+    first = named.incr.remote()
     found = owner.actor("tally")
+    assert first.get() == 6
     assert found.incr.remote().get() == 7
     del named, found
     gc.collect()

@@ -40,6 +40,9 @@ BY_FAMILY = [
 ]
 
 
+EXPORTED = {"name": "Counter", "file": "counter.py", "methods": ["incr"], "users": ["ann"]}
+
+
 class Actors:
     """Answers as ``python -m actors`` would."""
 
@@ -62,6 +65,8 @@ class Actors:
             self.settings |= json.loads(arguments[0])
         if command == "own":
             (directory / "owner.pub").write_text(arguments[0])
+        if "export" in command:
+            return {"classes": [EXPORTED] if command != "unexport" else []}
         return {
             "name": self.settings.get("name", directory.name),
             "kind": self.settings.get("kind", "domain"),
@@ -407,3 +412,24 @@ def test_what_was_shared_is_taken_back(home: Path, monkeypatch: pytest.MonkeyPat
     assert asked == [("text", None), ("0a" * 16, ADDRESS)]
     refused = Answer("domain", "revoke", "broken")
     assert (refused.code, refused.out) == (REFUSED, "")
+
+
+# --- exported classes -------------------------------------------------------------------------
+
+
+def test_classes_are_exported_shown_and_taken_back(actors: Actors, home: Path) -> None:
+    file = home / "counter.py"
+    assert Answer("domain", "export", str(file), "ucsf", "--format=json").json == [EXPORTED]
+    assert Answer("domain", "exports", "ucsf", "--format=json").json == [EXPORTED]
+    assert Answer("domain", "unexport", "counter.py", "ucsf", "--format=json").json == []
+    assert actors.asked == [("export", str(file)), ("exports",), ("unexport", "counter.py")]
+    table = Answer("domain", "exports", "ucsf")
+    assert all(word in table.out for word in ("Counter", "counter.py", "incr", "ann"))
+
+
+def test_a_file_to_export_is_found_from_where_the_person_stands(
+    actors: Actors, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(home)
+    assert Answer("domain", "export", "counter.py", "ucsf").code == 0
+    assert actors.asked == [("export", str(home / "counter.py"))]
