@@ -74,8 +74,8 @@ class Caller(NamedTuple):
 class Held:
     """The actors and results of one session."""
 
-    def __init__(self, limits: Limits) -> None:
-        self.results = Results(limits=limits)
+    def __init__(self, objects: SessionObjects, limits: Limits) -> None:
+        self.results = Results(objects, limits=limits)
         self.actors: dict[bytes, LiveActor] = {}
 
 
@@ -111,9 +111,9 @@ class Calls:
             }
         )
 
-    def open(self, prefix: bytes) -> None:
+    def open(self, objects: SessionObjects) -> None:
         """Makes room for a session; twice is as once."""
-        self._held.setdefault(prefix, Held(self._limits))
+        self._held.setdefault(objects.prefix, Held(objects, self._limits))
 
     def results_of(self, prefix: bytes) -> Results | None:
         """The results of a session; None when it has ended."""
@@ -122,11 +122,10 @@ class Calls:
 
     async def drop(self, prefix: bytes) -> None:
         """Forgets a session and ends its actors, except those with names."""
-        held = self._held.pop(prefix, None)
-        if held is not None:
-            for actor in held.actors.values():
-                if not actor.options.name:
-                    actor.kill("its session ended")
+        self._held.pop(prefix, None)
+        for actor in self._of_session(prefix):
+            if not actor.options.name:
+                actor.kill("its session ended")
 
     async def close(self) -> None:
         """Ends all actors, at the end of the node."""
@@ -270,7 +269,7 @@ class Calls:
             raise ArgumentError(call=callee.name, problem="is no method that may be called")
         require_call(caller.account, callee, domain=self._domain)
         call = self._pending(caller, callee, method.parameters, asked, buffers, result=result)
-        result.cancel = partial(actor.cancel, call)
+        result.cancel = partial(self._cancel_call, actor, call)
         if asked.timeout_s is not None:
             call.expire_after(asked.timeout_s, actor.forget)
         actor.submit(caller.objects.prefix, call)
@@ -308,8 +307,12 @@ class Calls:
             raise ObjectGoneError(object_id=f"actor {short(object_id)}", domain=self._domain)
         return actor
 
+    def _of_session(self, prefix: bytes) -> list[LiveActor]:
+        """Those that live, also when their handle was freed."""
+        return [actor for actor in self._living if actor.object_id[:PREFIX_BYTES] == prefix]
+
     def _check_room(self, caller: Caller) -> None:
-        mine = sum(not actor.is_dead for actor in caller.held.actors.values())
+        mine = len(self._of_session(caller.objects.prefix))
         for count, limit in (
             (mine, self._limits.session_actors),
             (len(self._living), self._limits.actors),
@@ -321,8 +324,15 @@ class Calls:
         caller = self.caller(session, "", action="cancelling calls")
         result = caller.held.results.get(message.object_id)
         if result is not None and result.cancel is not None:
-            result.cancel(force=message.force)
+            result.cancel(caller.account, force=message.force)
         return Answer(Done())
+
+    def _cancel_call(
+        self, actor: LiveActor, call: PendingCall, account: Account, *, force: bool
+    ) -> None:
+        if force and actor.options.name:
+            require_owner(account, action="killing a named actor", domain=self._domain)
+        actor.cancel(call, force=force)
 
     async def _kill(self, session: LinkSession, message: KillActor, _: object) -> Answer:
         caller = self.caller(session, "", action="killing actors")

@@ -191,7 +191,7 @@ class Domain:
     def claim(self, owner: Owner, holder: LinkSession) -> Lease:
         """The session that the owner comes back to, or a new one."""
         lease = self._sessions.claim(owner, holder, partial(self._open_objects, holder.granted))
-        self.calls.open(lease.objects.prefix)
+        self.calls.open(lease.objects)
         return lease
 
     def release(self, lease: Lease, holder: LinkSession) -> None:

@@ -269,6 +269,5 @@ class LiveActor:
         self._on_death(self)
 
     def _end_if_idle(self) -> None:
-        is_idle = self._is_up and not self._under_way and not self._queues
-        if self._is_retired and is_idle:
+        if self._is_retired and not self._under_way and not self._queues:
             self.kill("nobody holds it any more")
