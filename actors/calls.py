@@ -23,6 +23,7 @@ from actors.results import Result, Results
 from p2pgrid.config import DEFAULT_LIMITS, Limits
 from p2pgrid.errors import (
     ArgumentError,
+    CapabilityError,
     DuplicateError,
     ObjectGoneError,
     P2PGridError,
@@ -54,11 +55,16 @@ from p2pgrid.protocol.messages import (
     Operate,
 )
 from p2pgrid.protocol.signatures import Parameters, check_arguments
-from p2pgrid.protocol.values import Value
+from p2pgrid.protocol.values import Value, references_in
 
 Buffers = Sequence[memoryview]
 ClassesByName = Callable[[], Mapping[str, ExportedClass]]
 """What the owner exports at this moment."""
+
+MAKE, KILL = "make", "kill"
+"""Operations on actors, beside ``call:METHOD``, that a capability gives."""
+ANYTHING = b""
+"""Within a capability only when it is for all objects: classes are no objects of a session."""
 
 _encoder = msgspec.msgpack.Encoder()
 
@@ -67,6 +73,8 @@ class Caller(NamedTuple):
     """Who calls: an account, and what its session holds."""
 
     account: Account
+    who: str
+    """The account, or whoever acts for it, for the audit."""
     objects: SessionObjects
     held: "Held"
 
@@ -120,8 +128,14 @@ class Calls:
         held = self._held.get(prefix)
         return None if held is None else held.results
 
+    def cancel_all(self, prefix: bytes) -> None:
+        """Begins none of a session's calls that wait; what those return that run is thrown away."""
+        if (results := self.results_of(prefix)) is not None:
+            results.cancel_all()
+
     async def drop(self, prefix: bytes) -> None:
-        """Forgets a session and ends its actors, except those with names."""
+        """Forgets a session, its calls and its actors, except those with names."""
+        self.cancel_all(prefix)
         self._held.pop(prefix, None)
         for actor in self._of_session(prefix):
             if not actor.options.name:
@@ -182,7 +196,8 @@ class Calls:
         """Who asks on a link, by the right of an account that logged in there."""
         objects = require_objects(session)
         account = require_account(session, name, action=action, domain=self._domain)
-        return Caller(account, objects, self._held[objects.prefix])
+        who = session.acting(account)
+        return Caller(account, who, objects, self._held[objects.prefix])
 
     async def _list_classes(self, session: LinkSession, _: ListClasses, __: object) -> Answer:
         account = require_account(session, "", action="listing classes", domain=self._domain)
@@ -229,6 +244,8 @@ class Calls:
                 raise
             if isinstance(error, PermissionDeniedError):
                 events[_event(caller, "call", error.action, "refused")] = None
+            elif isinstance(error, CapabilityError):
+                events[_event(caller, "call", f"beyond {error.reason}", "refused")] = None
             failure = faults.failure_of(error)
             result.fail(failure)
             return FailedOp(asked.out, failure)
@@ -239,6 +256,7 @@ class Calls:
         if cls is None:
             raise ArgumentError(call=asked.cls, problem=f"is no class that {self._domain} exports")
         callee, name = Callee(cls), asked.options.name
+        caller.objects.require(ANYTHING, MAKE)
         require_call(caller.account, callee, domain=self._domain)
         if name:
             require_owner(caller.account, action="naming an actor", domain=self._domain)
@@ -262,6 +280,7 @@ class Calls:
         actor.make(call)
 
     def _call(self, caller: Caller, asked: Call, buffers: Buffers, result: Result) -> None:
+        _require_rights(caller.objects, asked)
         actor = self._actor(caller, asked.actor)
         callee = Callee(actor.cls, asked.method)
         method = actor.cls.info.method(asked.method)
@@ -269,7 +288,7 @@ class Calls:
             raise ArgumentError(call=callee.name, problem="is no method that may be called")
         require_call(caller.account, callee, domain=self._domain)
         call = self._pending(caller, callee, method.parameters, asked, buffers, result=result)
-        result.cancel = partial(self._cancel_call, actor, call)
+        result.cancel = partial(self._cancel_call, caller, actor, call)
         if asked.timeout_s is not None:
             call.expire_after(asked.timeout_s, actor.forget)
         actor.submit(caller.objects.prefix, call)
@@ -298,14 +317,19 @@ class Calls:
         return call
 
     def _is_actor(self, caller: Caller, object_id: bytes) -> bool:
-        return object_id in caller.held.actors or object_id in self._shared
+        return self._find_actor(caller, object_id) is not None
 
     def _actor(self, caller: Caller, object_id: bytes) -> LiveActor:
-        """An actor of the caller's session, or one that has or had a name."""
-        actor = caller.held.actors.get(object_id) or self._shared.get(object_id)
+        actor = self._find_actor(caller, object_id)
         if actor is None:
             raise ObjectGoneError(object_id=f"actor {short(object_id)}", domain=self._domain)
         return actor
+
+    def _find_actor(self, caller: Caller, object_id: bytes) -> LiveActor | None:
+        """An actor of the caller's session, one lent to it, or one that has or had a name."""
+        home = caller.objects.home_of(object_id)
+        held = caller.held if home is None else self._held[home.prefix]
+        return held.actors.get(object_id) or self._shared.get(object_id)
 
     def _of_session(self, prefix: bytes) -> list[LiveActor]:
         """Those that live, also when their handle was freed."""
@@ -324,24 +348,29 @@ class Calls:
         caller = self.caller(session, "", action="cancelling calls")
         result = caller.held.results.get(message.object_id)
         if result is not None and result.cancel is not None:
-            result.cancel(caller.account, force=message.force)
+            result.cancel(force=message.force)
         return Answer(Done())
 
     def _cancel_call(
-        self, actor: LiveActor, call: PendingCall, account: Account, *, force: bool
+        self, caller: Caller, actor: LiveActor, call: PendingCall, *, force: bool
     ) -> None:
-        if force and actor.options.name:
-            require_owner(account, action="killing a named actor", domain=self._domain)
+        if force:
+            self._require_kill(caller, actor)
         actor.cancel(call, force=force)
 
     async def _kill(self, session: LinkSession, message: KillActor, _: object) -> Answer:
         caller = self.caller(session, "", action="killing actors")
+        caller.objects.require(message.object_id, KILL)
         actor = self._actor(caller, message.object_id)
-        if actor.options.name:
-            require_owner(caller.account, action="killing a named actor", domain=self._domain)
+        self._require_kill(caller, actor)
         await self._state.audit(_event(caller, "kill", actor.name, "done"))
         actor.kill("it was killed")
         return Answer(Done())
+
+    def _require_kill(self, caller: Caller, actor: LiveActor) -> None:
+        caller.objects.require(actor.object_id, KILL)
+        if actor.options.name:
+            require_owner(caller.account, action="killing a named actor", domain=self._domain)
 
     async def _free(self, caller: Caller, object_ids: Sequence[bytes]) -> None:
         """Forgets results and actors; tensors as ``Operate`` does."""
@@ -365,5 +394,18 @@ class Calls:
         ending.add_done_callback(self._endings.discard)
 
 
+def _require_rights(objects: SessionObjects, asked: Call) -> None:
+    """Every object that a call touches has to be within the rights of the login.
+
+    Raises:
+        CapabilityError: one is not.
+    """
+    operation = f"call:{asked.method}"
+    objects.require(asked.actor, operation)
+    for value in (*asked.args, *asked.kwargs.values()):
+        for reference in references_in(value):
+            objects.require(reference.object_id, operation)
+
+
 def _event(caller: Caller, action: str, target: str, outcome: str) -> AuditEvent:
-    return AuditEvent(caller.account.name, action, target, outcome)
+    return AuditEvent(caller.who, action, target, outcome)

@@ -18,17 +18,17 @@ from p2pgrid.policy.access import Sources
 from p2pgrid.policy.calls import Callee
 from p2pgrid.policy.objects import SessionObjects
 from p2pgrid.protocol import faults
-from p2pgrid.protocol.messages import Account, Failure
+from p2pgrid.protocol.messages import Failure
 from p2pgrid.protocol.values import Value
 
 NO_SOURCES: Sources = frozenset()
 
 
 class Cancel(Protocol):
-    """Cancels a call, by the right of an account; see ``LiveActor.cancel``."""
+    """Cancels a call; see ``LiveActor.cancel``."""
 
-    def __call__(self, account: Account, *, force: bool) -> None:
-        """Raises ``PermissionDeniedError`` where force needs an owner."""
+    def __call__(self, *, force: bool) -> None:
+        """Raises what says that who called may not end the actor by force."""
 
 
 class Result:
@@ -160,6 +160,12 @@ class Results:
         freed.is_freed = True
         self.discharge(freed.charged)
         return True
+
+    def cancel_all(self) -> None:
+        """Cancels what has not settled yet."""
+        for result in tuple(self._named.values()):
+            if result.cancel is not None:
+                result.cancel(force=False)
 
     async def wait(self, object_ids: Sequence[bytes], count: int, timeout_s: float) -> None:
         """Returns when so many of these have settled, or time is up."""

@@ -111,6 +111,9 @@ class SessionObjects:
             CapabilityError: the session was opened by a capability that does not give it.
         """
 
+    def home_of(self, object_id: bytes) -> "SessionObjects | None":
+        """The session that an object was lent from; None for all that was not lent."""
+
     def charge(self, size: int) -> None:
         """Takes bytes of the session's quota, for an object that may be kept elsewhere.
 

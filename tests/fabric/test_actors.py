@@ -21,7 +21,6 @@ from p2pgrid.errors import (
     ActorDiedError,
     ActorUnschedulableError,
     ArgumentError,
-    ForeignPointerError,
     GetNotPermittedError,
     GetTimeoutError,
     ObjectGoneError,
@@ -204,12 +203,6 @@ def test_options_out_of_range_are_refused(ann: DomainClient, options: dict[str, 
 def test_a_timeout_that_is_none_is_refused(counter: ActorPointer, timeout: float) -> None:
     with pytest.raises(ArgumentError, match="timeout"):
         counter.incr.options(timeout=timeout)
-
-
-def test_a_pointer_of_another_domain_is_refused(grid: Grid, ann: DomainClient) -> None:
-    other = grid.owner_of(grid.launch("ucsf")).publish("c", np.zeros(3)).pointers[0]
-    with pytest.raises(ForeignPointerError, match="ucsf"):
-        ann.actors.Stats.remote().mean.remote(other)
 
 
 def test_only_pointers_to_values_are_taken_home(counter: ActorPointer) -> None:
