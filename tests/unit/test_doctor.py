@@ -125,7 +125,10 @@ def test_all_steps_share_one_deadline(case: Case, monkeypatch: pytest.MonkeyPatc
 
     with_steps(monkeypatch, act)
     findings = examine(case, clock=lambda: now[0])
-    assert [it.step for it in findings if it.outcome == "failed"] == ["relay"]
+    (failed,) = [it for it in findings if it.outcome == "failed"]
+    assert failed.step == "relay"
+    assert isinstance(failed.error, RemoteTimeoutError)
+    assert failed.error.timeout_s == 0  # nothing was left for it
     assert sum(it.seconds for it in findings) <= doctor.TOTAL_S < PROMISED_S
 
 
