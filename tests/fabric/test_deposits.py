@@ -38,6 +38,7 @@ from p2pgrid.protocol.messages import (
     Deposit,
     Done,
     Durable,
+    Message,
     Opened,
     OpenUpload,
     Revoke,
@@ -150,6 +151,23 @@ def test_an_upload_is_taken_and_leaves_with_its_result(stage: Stage) -> None:
     assert len(stage.files) == 1
     stage.domain.session_for(()).free_now([out]).settled.wait(10)
     assert stage.files == []
+
+
+def test_uploads_of_several_domains_go_on_beside_each_other(stage: Stage) -> None:
+    clinics = [Stranger(stage.grid, stage.node) for _ in range(6)]
+    outs = [stage.ann.name() for _ in clinics]
+    pairs = list(zip(clinics, outs, strict=True))
+    shown = [encode(stage.capability(out, to=clinic.peer_id)) for clinic, out in pairs]
+    steps: list[Callable[[bytes, bytes], tuple[Message, tuple[bytes, ...]]]] = [
+        lambda out, token: (OpenUpload(out, "uint8", (len(WHOLE),), token), ()),
+        lambda out, _: (SendChunk(out, 0, digest_of(WHOLE)), (WHOLE,)),
+        lambda out, token: (Deposit(out, VALUE, token, uploaded=True), ()),
+    ]
+    for step in steps:
+        sent = zip(pairs, shown, strict=True)
+        asked = [clinic.link.request(*step(out, token)) for (clinic, out), token in sent]
+        for answer in asked:
+            answer.result(10)
 
 
 def test_a_value_of_several_arrays_comes_as_one_row_of_bytes(stage: Stage) -> None:
