@@ -9,7 +9,7 @@ What has come is private: its source is the other domain, which is no dataset of
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from actors.capabilities import Capabilities, Granted
 from actors.gateway import Answer, LinkSession, require_objects
 from actors.host_channel import FileArray
 from actors.ports import AuditEvent, StatePort
-from actors.results import Result, Results
+from actors.results import Arrays, Result, Results
 from actors.sessions import Sessions
 from actors.transfer import Holder
 from actors.transfers import Transfers
@@ -102,7 +102,7 @@ class Deposits:
             self._use_up(granted.rights, out)
             results, result = self._expected(out, sum(sizes))
             result.sources = frozenset({foreign_source(peer)})
-            arrays: Sequence[Sized] = [bytes(buffer) for buffer in buffers]
+            arrays: Arrays = [bytes(buffer) for buffer in buffers]
             if message.uploaded:
                 arrays = self._take_out(out, sizes, result)
             header_size = len(_encoder.encode(message.value))

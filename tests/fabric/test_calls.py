@@ -26,7 +26,7 @@ from p2pgrid.errors import (
 )
 from p2pgrid.ids import ObjectId
 from p2pgrid.protocol import messages as m
-from p2pgrid.protocol.values import Arriving, Ref
+from p2pgrid.protocol.values import Ref
 from tests.fabric import exported
 from tests.fabric.calling import Caller
 from tests.fabric.conftest import FabricNode, Grid
@@ -436,26 +436,3 @@ def test_a_session_keeps_so_many_bytes_of_results(small: Caller) -> None:
         small.call(stats, "double", np.zeros(600))
     small.ask(m.Invoke((), (kept,)))
     small.take(small.call(stats, "double", np.zeros(200)))
-
-
-# --- what arrives from elsewhere --------------------------------------------------------------
-
-
-@pytest.mark.parametrize("is_early", [True, False])
-def test_a_call_waits_for_what_another_domain_deposits(
-    bob: FabricNode, ann: Caller, *, is_early: bool
-) -> None:
-    calls = calls_of(bob)
-    counter, arriving = ann.make("Counter"), ann.name()
-
-    def deposit() -> None:
-        bob.node._loop.loop.call_soon_threadsafe(calls.deposit, arriving, 41)
-
-    if is_early:
-        deposit()
-    call = ann.call(counter, "incr", Arriving(arriving))
-    if not is_early:
-        assert ann.ready(call, timeout_s=0) == set()
-        deposit()
-        deposit()
-    assert ann.take(call) == 41

@@ -29,7 +29,7 @@ from p2pgrid.errors import (
 from p2pgrid.ids import ObjectId, PeerId, public_key_of
 from p2pgrid.net.calls import ask
 from p2pgrid.protocol import faults
-from p2pgrid.protocol.arrays import Array, ArrayHeader, header_of, raw_bytes
+from p2pgrid.protocol.arrays import ArrayHeader, header_of, raw_bytes
 from p2pgrid.protocol.bulk import digest_of
 from p2pgrid.protocol.capability import Capability, Link, delegate, encode, mint
 from p2pgrid.protocol.messages import (
@@ -171,27 +171,17 @@ def test_uploads_of_several_domains_go_on_beside_each_other(stage: Stage) -> Non
 
 
 def test_a_value_of_several_arrays_comes_as_one_row_of_bytes(stage: Stage) -> None:
-    out = stage.ann.name()
+    owner = Caller(stage.owner)
+    out = owner.name()
     headers = (ArrayHeader("float64", (53,), 1), ArrayHeader("uint8", (3,), 0))
     value = ListValue(tuple(map(ArrayValue, headers)))
-    capability = stage.capability(out)
+    capability = stage.capability(out, held=stage.owner.held())
     stage.upload(out, capability, 3 + len(WHOLE))
     stage.send(out, b"abc" + WHOLE)
     stage.deposit(out, capability, value=value, uploaded=True)
-    first, second = _own(stage, out)
+    first, second = owner.take(out)
     np.testing.assert_array_equal(first, HEART)
     assert second.tobytes() == b"abc"
-
-
-def _own(stage: Stage, out: bytes) -> list[Array]:
-    """What was deposited, as the gateway keeps it: it lets nobody take it home."""
-    with refused(GetNotPermittedError):
-        stage.ann.take(out)
-    service: Any = stage.node.node._service
-    result = service.calls.results_of(out[:8]).get(out)
-    headers = [it.header for it in result.value.items]
-    raw = [Path(it.path).read_bytes()[it.start : it.start + it.size] for it in result.buffers]
-    return [np.frombuffer(raw[it.buffer], it.dtype) for it in headers]
 
 
 def test_what_came_is_private_to_the_owner(stage: Stage) -> None:
