@@ -7,7 +7,7 @@ gateway's process ends, because what it was given is known only here.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence, Sized
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import NamedTuple
@@ -31,7 +31,7 @@ from p2pgrid.errors import (
     QuotaExceededError,
 )
 from p2pgrid.ids import ObjectId, short
-from p2pgrid.policy.access import Sources, require_owner
+from p2pgrid.policy.access import require_owner
 from p2pgrid.policy.calls import Callee, ExportedClass, may_call, require_call
 from p2pgrid.policy.objects import PREFIX_BYTES, SessionObjects
 from p2pgrid.protocol import faults
@@ -44,7 +44,6 @@ from p2pgrid.protocol.messages import (
     Classes,
     Done,
     FailedOp,
-    Failure,
     FindActor,
     Invoke,
     Invoked,
@@ -55,7 +54,7 @@ from p2pgrid.protocol.messages import (
     Operate,
 )
 from p2pgrid.protocol.signatures import Parameters, check_arguments
-from p2pgrid.protocol.values import Value, references_in
+from p2pgrid.protocol.values import references_in
 
 Buffers = Sequence[memoryview]
 ClassesByName = Callable[[], Mapping[str, ExportedClass]]
@@ -159,38 +158,6 @@ class Calls:
             if not held.results.free(object_id):
                 others.append(object_id)
         return tuple(others)
-
-    def deposit(
-        self, out: bytes, value: Value, arrays: Sequence[Sized] = (), sources: Sources = frozenset()
-    ) -> None:
-        """Gives a session what it waits for, or will; twice is as once.
-
-        ``arrays`` are bytes, or files (``host_channel.FileArray``) which the caller removes when
-        the session is over. ``sources`` decide who may read what a call makes of it.
-
-        Raises:
-            ObjectGoneError: the session has ended.
-            DuplicateError: the name is that of a call.
-            QuotaExceededError: the session keeps too many results.
-        """
-        results, arriving = self._arriving(out)
-        if not arriving.is_ready:
-            arriving.sources = sources
-            results.keep(arriving, value, arrays, header_size=0)
-
-    def abandon(self, out: bytes, failure: Failure) -> None:
-        """Lets fail what waits for ``out``; raises as ``deposit``."""
-        _, arriving = self._arriving(out)
-        arriving.fail(failure)
-
-    def _arriving(self, out: bytes) -> tuple[Results, Result]:
-        held = self._held.get(out[:PREFIX_BYTES])
-        if held is None:
-            raise ObjectGoneError(object_id=short(out), domain=self._domain)
-        known = held.results.get(out)
-        if known is not None and known.callee is not None:
-            raise DuplicateError(what="object", name=short(out))
-        return held.results, known or held.results.open(out, Result())
 
     def caller(self, session: LinkSession, name: str, *, action: str) -> Caller:
         """Who asks on a link, by the right of an account that logged in there."""

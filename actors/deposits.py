@@ -9,7 +9,7 @@ What has come is private: its source is the other domain, which is no dataset of
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -19,11 +19,17 @@ from actors.capabilities import Capabilities, Granted
 from actors.gateway import Answer, LinkSession, require_objects
 from actors.host_channel import FileArray
 from actors.ports import AuditEvent, StatePort
-from actors.results import Result, Results
+from actors.results import Arrays, Result, Results
 from actors.sessions import Sessions
 from actors.transfer import Holder
 from actors.transfers import Transfers
-from p2pgrid.errors import CapabilityError, DuplicateError, ObjectGoneError, RemoteProtocolError
+from p2pgrid.errors import (
+    CapabilityError,
+    DuplicateError,
+    ObjectGoneError,
+    P2PGridError,
+    RemoteProtocolError,
+)
 from p2pgrid.ids import ObjectId, PeerId, public_key_of, short
 from p2pgrid.policy.moves import foreign_source, require_deposit
 from p2pgrid.policy.objects import PREFIX_BYTES
@@ -73,9 +79,10 @@ class Deposits:
             raise RemoteProtocolError("what another domain uploads is a row of bytes")
         with self._admit(peer, out, message.capability) as granted:
             self._expected(out, message.shape[0])
-            self._watch(peer, out, message.capability)
             meta, holder = ArrayMeta(message.shape, BYTES), Holder(granted.name, peer)
-            return Answer(await self._transfers.open_upload(out, meta, holder))
+            opened = await self._transfers.open_upload(out, meta, holder)
+        await self._watch(peer, out, message.capability)
+        return Answer(opened)
 
     async def deposit(
         self, session: LinkSession, message: Deposit, buffers: Sequence[memoryview]
@@ -95,7 +102,7 @@ class Deposits:
             self._use_up(granted.rights, out)
             results, result = self._expected(out, sum(sizes))
             result.sources = frozenset({foreign_source(peer)})
-            arrays: Sequence[Sized] = [bytes(buffer) for buffer in buffers]
+            arrays: Arrays = [bytes(buffer) for buffer in buffers]
             if message.uploaded:
                 arrays = self._take_out(out, sizes, result)
             header_size = len(_encoder.encode(message.value))
@@ -174,14 +181,19 @@ class Deposits:
         starts = accumulate(sizes, initial=start)
         return [FileArray(str(path), at, size) for at, size in zip(starts, sizes, strict=False)]
 
-    def _watch(self, peer: PeerId, out: ObjectId, capability: bytes) -> None:
-        """Ends an upload together with the capability."""
+    async def _watch(self, peer: PeerId, out: ObjectId, capability: bytes) -> None:
+        """Ends an open upload together with the capability, which may be over by now."""
         for name in [it for it in self._uploads if not self._transfers.is_open(it)]:
             self._uploads.pop(name).granted.close()
-        if out not in self._uploads:
+        if out in self._uploads:
+            return
+        try:
             granted = self._admit(peer, out, capability)
-            granted.on_end(lambda: self._spawn_end(out))
-            self._uploads[out] = _Uploading(peer, granted)
+        except P2PGridError:
+            await self._transfers.close(out, peer)
+            raise
+        granted.on_end(lambda: self._spawn_end(out))
+        self._uploads[out] = _Uploading(peer, granted)
 
     def _spawn_end(self, out: ObjectId) -> None:
         task = asyncio.get_running_loop().create_task(self._end_upload(out))

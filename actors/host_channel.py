@@ -7,11 +7,13 @@ typed as on the network, and nothing is pickled.
 
 import asyncio
 import logging
+import mmap
 import select
 import socket
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import cast
 
 import msgspec
@@ -200,3 +202,14 @@ class HostChannel(asyncio.Protocol):
         if self._transport is not None:
             header = _encoder.encode((request, [len(buffer) for buffer in buffers]))
             self._transport.writelines(chunks_of(header, buffers))
+
+
+def bytes_of(array: Buffer | FileArray) -> Buffer:
+    """The bytes of an array; those of a file are mapped and not copied."""
+    if not isinstance(array, FileArray):
+        return array
+    if array.size == 0:  # which cannot be mapped
+        return b""
+    with Path(array.path).open("rb") as opened:
+        mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+    return memoryview(mapped)[array.start : array.start + array.size]

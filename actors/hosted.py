@@ -6,15 +6,13 @@ the owner has declared, or nothing.
 """
 
 import logging
-import mmap
 import secrets
 import socket
 import threading
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
-from actors.host_channel import CONSTRUCT, Array, FileArray, HostAnswer, HostCall, Inbox
+from actors.host_channel import CONSTRUCT, Array, HostAnswer, HostCall, Inbox, bytes_of
 from p2pgrid.errors import TaskError, ValueTypeError
 from p2pgrid.exports import exported
 from p2pgrid.protocol import faults
@@ -52,7 +50,7 @@ class Hosted:
         return HostAnswer(call.number, value, buffers=len(out)), out
 
     def _packed(self, call: HostCall, arrays: Sequence[Array], out: list[bytes]) -> Value:
-        buffers = [_mapped(it) if isinstance(it, FileArray) else it for it in arrays]
+        buffers = list(map(bytes_of, arrays))
         args = [unpack(it, buffers, resolve=_resolve) for it in call.args]
         kwargs = {name: unpack(it, buffers, resolve=_resolve) for name, it in call.kwargs.items()}
         if call.method == CONSTRUCT:
@@ -117,15 +115,6 @@ class HostThread:
             log.exception("the gateway sent no call")
         finally:
             self._inbox.close()
-
-
-def _mapped(file: FileArray) -> memoryview:
-    """The bytes of a file, mapped and not copied."""
-    if file.size == 0:  # which cannot be mapped
-        return memoryview(b"")
-    with Path(file.path).open("rb") as opened:
-        mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
-    return memoryview(mapped)[file.start : file.start + file.size]
 
 
 def _resolve(reference: Reference) -> object:

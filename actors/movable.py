@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from actors.gateway import LinkSession, require_objects
+from actors.host_channel import bytes_of
 from actors.ports import StorePort
 from actors.pushing import Parcel
 from actors.results import NO_SOURCES, Result, Results
@@ -81,7 +82,7 @@ class Movables:
         return Movable(sources, partial(self._packed, object_id, result))
 
     async def _packed(self, object_id: ObjectId, result: Result) -> Parcel:
-        buffers = [memoryview(it) for it in result.buffers if isinstance(it, bytes | memoryview)]
+        buffers = [bytes_of(it) for it in result.buffers]
         if sum(map(len, buffers)) <= self._limits.inline_array:
             return Parcel(object_id, result.value, buffers)
         joined = buffers[0] if len(buffers) == 1 else b"".join(buffers)

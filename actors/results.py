@@ -8,19 +8,23 @@ the call begins, before anybody may learn how it ends. Rule 3: a session keeps a
 
 import asyncio
 import weakref
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from actors.host_channel import FileArray
 from p2pgrid.config import Limits
 from p2pgrid.errors import P2PGridError, QuotaExceededError
 from p2pgrid.policy.access import Sources
 from p2pgrid.policy.calls import Callee
 from p2pgrid.policy.objects import SessionObjects
 from p2pgrid.protocol import faults
+from p2pgrid.protocol.codec import Buffer
 from p2pgrid.protocol.messages import Failure
 from p2pgrid.protocol.values import Value
 
+Arrays = Sequence[Buffer | FileArray]
+"""Bytes, views of bytes, and files."""
 NO_SOURCES: Sources = frozenset()
 
 
@@ -54,7 +58,7 @@ class Result:
         self.callee, self.sources = callee, sources
         self.is_ready = self.is_freed = False
         self.value: Value = None
-        self.buffers: Sequence[Sized] = ()
+        self.buffers: Arrays = ()
         self.failure: Failure | None = None
         self.header_size = self.size = self.charged = 0
         self.cancel: Cancel | None = None
@@ -73,7 +77,7 @@ class Result:
         if callback in self._then:
             self._then.remove(callback)
 
-    def settle(self, value: Value, buffers: Sequence[Sized] = (), *, header_size: int = 0) -> None:
+    def settle(self, value: Value, buffers: Arrays = (), *, header_size: int = 0) -> None:
         """Gives it its value; ``header_size`` is about what the value takes without its arrays."""
         if not self.is_ready:
             self.value, self.buffers = value, buffers
@@ -139,7 +143,12 @@ class Results:
         self._objects.discharge(size)
 
     def keep(
-        self, result: Result, value: Value, buffers: Sequence[Sized], *, header_size: int
+        self,
+        result: Result,
+        value: Value,
+        buffers: Arrays,
+        *,
+        header_size: int,
     ) -> None:
         """Settles a result with a value, or with a failure when the session has no room for it."""
         size = header_size + sum(map(len, buffers))

@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from actors.calls import Caller, Calls
 from actors.gateway import Answer, Handler, LinkSession
+from actors.host_channel import bytes_of
 from actors.ports import AuditEvent, StatePort
 from actors.results import Result
 from p2pgrid.config import DEFAULT_LIMITS, Limits
@@ -115,10 +116,11 @@ class _Outcomes:
         """Adds one; False when it does not fit. The first always does."""
         self._room -= result.size
         self._header_room -= FAILURE_BYTES if result.failure is not None else result.header_size
-        arrays = len(self.buffers) + len(result.buffers)
-        if self.all and (min(self._room, self._header_room) < 0 or arrays > MAX_BUFFERS):
+        count = len(self.buffers) + len(result.buffers)
+        if self.all and (min(self._room, self._header_room) < 0 or count > MAX_BUFFERS):
             return False
-        value = transfer(result.value, result.buffers, self.buffers, resolve=kept)
+        arrays = [bytes_of(it) for it in result.buffers]
+        value = transfer(result.value, arrays, self.buffers, resolve=kept)
         self.all.append(Outcome(value, result.failure))
         return True
 

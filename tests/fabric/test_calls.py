@@ -17,7 +17,6 @@ from p2pgrid.errors import (
     ActorUnschedulableError,
     ArgumentError,
     DuplicateError,
-    GetNotPermittedError,
     ObjectGoneError,
     PermissionDeniedError,
     QuotaExceededError,
@@ -25,9 +24,9 @@ from p2pgrid.errors import (
     TaskError,
     TransportError,
 )
-from p2pgrid.ids import DatasetId, ObjectId
-from p2pgrid.protocol import faults, messages as m
-from p2pgrid.protocol.values import Arriving, Ref
+from p2pgrid.ids import ObjectId
+from p2pgrid.protocol import messages as m
+from p2pgrid.protocol.values import Ref
 from tests.fabric import exported
 from tests.fabric.calling import Caller
 from tests.fabric.conftest import FabricNode, Grid
@@ -460,71 +459,3 @@ def test_a_session_keeps_so_many_bytes_of_results(small: Caller) -> None:
         small.call(stats, "double", np.zeros(600))
     small.ask(m.Invoke((), (kept,)))
     small.take(small.call(stats, "double", np.zeros(200)))
-
-
-# --- what arrives from elsewhere --------------------------------------------------------------
-
-
-@pytest.mark.parametrize("is_early", [True, False])
-def test_a_call_waits_for_what_another_domain_deposits(
-    bob: FabricNode, ann: Caller, *, is_early: bool
-) -> None:
-    calls = calls_of(bob)
-    counter, arriving = ann.make("Counter"), ann.name()
-
-    def deposit() -> None:
-        bob.node._loop.loop.call_soon_threadsafe(calls.deposit, arriving, 41)
-
-    if is_early:
-        deposit()
-    call = ann.call(counter, "incr", Arriving(arriving))
-    if not is_early:
-        assert ann.ready(call, timeout_s=0) == set()
-        deposit()
-        deposit()
-    assert ann.take(call) == 41
-
-
-def on_loop(node: FabricNode, work: Callable[[], None]) -> None:
-    """Does something in the node, where its requests are answered; what it raises is raised."""
-
-    async def do() -> None:
-        work()
-
-    node.node._loop.run(do())
-
-
-def test_what_never_arrives_fails_the_call_with_the_reason(bob: FabricNode, ann: Caller) -> None:
-    arriving = ann.name()
-    call = ann.call(ann.make("Counter"), "incr", Arriving(arriving))
-    failure = faults.failure_of(ObjectGoneError(object_id="x", domain="afar"))
-    on_loop(bob, lambda: calls_of(bob).abandon(arriving, failure))
-    with pytest.raises(ObjectGoneError, match="afar"):
-        ann.take(call)
-
-
-def test_what_arrives_decides_who_may_read_what_comes_of_it(bob: FabricNode, ann: Caller) -> None:
-    arriving, source = ann.name(), DatasetId(b"a dataset afar..")
-    call = ann.call(ann.make("Counter"), "incr", Arriving(arriving))
-    on_loop(bob, lambda: calls_of(bob).deposit(arriving, 41, sources=frozenset({source})))
-    with pytest.raises(GetNotPermittedError):
-        ann.take(call)
-
-
-def test_nothing_is_deposited_as_the_result_of_a_call_or_for_nobody(
-    bob: FabricNode, ann: Caller, gate: Gate
-) -> None:
-    counter = ann.make("Counter")
-    call = ann.call(counter, "wait", "gate")
-    with pytest.raises(DuplicateError):
-        on_loop(bob, lambda: calls_of(bob).deposit(call, "forged"))
-    with pytest.raises(ObjectGoneError):
-        on_loop(bob, lambda: calls_of(bob).deposit(b"nobody's session", 1))
-    gate.opened.set()
-    assert ann.take(call) == "gate"
-
-
-def test_nothing_arrives_under_the_names_of_others(ann: Caller) -> None:
-    counter = ann.make("Counter")
-    with pytest.raises(TransportError):
-        ann.call(counter, "incr", Arriving(b"another session!"))

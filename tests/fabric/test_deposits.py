@@ -29,7 +29,7 @@ from p2pgrid.errors import (
 from p2pgrid.ids import ObjectId, PeerId, public_key_of
 from p2pgrid.net.calls import ask
 from p2pgrid.protocol import faults
-from p2pgrid.protocol.arrays import Array, ArrayHeader, header_of, raw_bytes
+from p2pgrid.protocol.arrays import ArrayHeader, header_of, raw_bytes
 from p2pgrid.protocol.bulk import digest_of
 from p2pgrid.protocol.capability import Capability, Link, delegate, encode, mint
 from p2pgrid.protocol.messages import (
@@ -38,6 +38,7 @@ from p2pgrid.protocol.messages import (
     Deposit,
     Done,
     Durable,
+    Message,
     Opened,
     OpenUpload,
     Revoke,
@@ -152,28 +153,35 @@ def test_an_upload_is_taken_and_leaves_with_its_result(stage: Stage) -> None:
     assert stage.files == []
 
 
+def test_uploads_of_several_domains_go_on_beside_each_other(stage: Stage) -> None:
+    clinics = [Stranger(stage.grid, stage.node) for _ in range(6)]
+    outs = [stage.ann.name() for _ in clinics]
+    pairs = list(zip(clinics, outs, strict=True))
+    shown = [encode(stage.capability(out, to=clinic.peer_id)) for clinic, out in pairs]
+    steps: list[Callable[[bytes, bytes], tuple[Message, tuple[bytes, ...]]]] = [
+        lambda out, token: (OpenUpload(out, "uint8", (len(WHOLE),), token), ()),
+        lambda out, _: (SendChunk(out, 0, digest_of(WHOLE)), (WHOLE,)),
+        lambda out, token: (Deposit(out, VALUE, token, uploaded=True), ()),
+    ]
+    for step in steps:
+        sent = zip(pairs, shown, strict=True)
+        asked = [clinic.link.request(*step(out, token)) for (clinic, out), token in sent]
+        for answer in asked:
+            answer.result(10)
+
+
 def test_a_value_of_several_arrays_comes_as_one_row_of_bytes(stage: Stage) -> None:
-    out = stage.ann.name()
+    owner = Caller(stage.owner)
+    out = owner.name()
     headers = (ArrayHeader("float64", (53,), 1), ArrayHeader("uint8", (3,), 0))
     value = ListValue(tuple(map(ArrayValue, headers)))
-    capability = stage.capability(out)
+    capability = stage.capability(out, held=stage.owner.held())
     stage.upload(out, capability, 3 + len(WHOLE))
     stage.send(out, b"abc" + WHOLE)
     stage.deposit(out, capability, value=value, uploaded=True)
-    first, second = _own(stage, out)
+    first, second = owner.take(out)
     np.testing.assert_array_equal(first, HEART)
     assert second.tobytes() == b"abc"
-
-
-def _own(stage: Stage, out: bytes) -> list[Array]:
-    """What was deposited, as the gateway keeps it: it lets nobody take it home."""
-    with refused(GetNotPermittedError):
-        stage.ann.take(out)
-    service: Any = stage.node.node._service
-    result = service.calls.results_of(out[:8]).get(out)
-    headers = [it.header for it in result.value.items]
-    raw = [Path(it.path).read_bytes()[it.start : it.start + it.size] for it in result.buffers]
-    return [np.frombuffer(raw[it.buffer], it.dtype) for it in headers]
 
 
 def test_what_came_is_private_to_the_owner(stage: Stage) -> None:

@@ -5,13 +5,13 @@ import threading
 import pytest
 
 from actors.network import Network
-from p2pgrid.client.calls import ask
 from p2pgrid.errors import (
     NetworkError,
     PermissionDeniedError,
     RemoteProtocolError,
     UnavailableError,
 )
+from p2pgrid.net.calls import ask
 from p2pgrid.net.link import Link
 from p2pgrid.protocol.messages import Done, Incoming, Reserve, Reserved
 from p2pgrid.protocol.records import NodeRecord, SignedRecord

@@ -87,7 +87,8 @@ class FakeGrid:
         self.network = self._city.address
 
     def domain(self) -> FakeDomain:
-        return FakeDomain(self._grid, self._grid.launch("bob", networks=(self.network,)))
+        name = f"bob-{len(self._grid.nodes)}"
+        return FakeDomain(self._grid, self._grid.launch(name, networks=(self.network,)))
 
     def client(self, person: str) -> Client:
         return self._grid.client(person)

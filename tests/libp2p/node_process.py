@@ -15,9 +15,10 @@ from actors.node import Node
 from actors.registry import Registry
 from actors.state import State
 from actors.store import Store
+from p2pgrid.config import DEFAULT_TIMING, Timing
 
 
-def build(directory: NodeDirectory, state: State) -> Node:
+def build(directory: NodeDirectory, state: State, *, timing: Timing = DEFAULT_TIMING) -> Node:
     """The node of a directory, not yet started."""
     settings = directory.settings()
     if settings.kind == "network":
@@ -34,6 +35,7 @@ def build(directory: NodeDirectory, state: State) -> Node:
         state=LocalState(state),
         store=LocalStore(Store(directory.objects)),
         objects=directory.objects,
+        timing=timing,
     )
 
 
