@@ -16,6 +16,7 @@ import pytest
 import p2pgrid
 from p2pgrid import ActorPointer, DomainClient, ResultPointer
 from p2pgrid.client import inside
+from p2pgrid.client.watching import Watch
 from p2pgrid.config import Limits
 from p2pgrid.errors import (
     ActorDiedError,
@@ -385,6 +386,17 @@ def test_many_who_wait_do_not_hold_up_others(
     assert found == ["gate"] * 40
 
 
+def test_questions_that_stay_open_do_not_keep_others_from_being_sent(
+    ann: DomainClient, counter: ActorPointer, gate: Gate
+) -> None:
+    slow = counter.wait.remote("gate")
+    watches = [Watch([slow], num_returns=1, timeout=None) for _ in range(6)]
+    assert ann.actors.Counter.remote().incr.remote().get(timeout=5) == 1
+    assert not any(watch.done.done() for watch in watches)
+    gate.opened.set()
+    assert slow.get() == "gate"
+
+
 # --- cancel and kill --------------------------------------------------------------------------
 
 
@@ -460,7 +472,7 @@ def test_who_waits_when_the_link_breaks_is_told(
 
 
 def test_results_of_a_session_that_has_ended_are_gone(
-    bob: FabricNode, counter: ActorPointer
+    bob: FabricNode, ann: DomainClient, counter: ActorPointer
 ) -> None:
     result = counter.incr.remote()
     assert result.get() == 1
@@ -471,6 +483,10 @@ def test_results_of_a_session_that_has_ended_are_gone(
             use()
     with pytest.raises(ObjectGoneError, match="ended session"):
         result.get()
+    again = ann.actors.Counter.remote()
+    with pytest.raises(ObjectGoneError, match="ended session"):
+        again.incr.remote(result)
+    assert again.incr.remote().get() == 1
 
 
 def test_results_and_actors_are_freed_with_their_pointers(

@@ -129,6 +129,21 @@ def test_everybody_is_called_once_whatever_the_order_of_answers(data: st.DataObj
     assert called == expected
 
 
+def test_who_waits_no_more_is_not_called(domain: Domain) -> None:
+    called: list[str] = []
+    first, second = lambda _: called.append("first"), lambda _: called.append("second")
+    for on_ready in (first, second):
+        domain.questions.when_ready(IDS[0], on_ready)
+    domain.questions.forget(IDS[0], first)
+    domain.questions.forget(IDS[1], first)
+    domain.answer(IDS[0])
+    assert called == ["second"]
+    domain.questions.when_ready(IDS[2], first)
+    domain.questions.forget(IDS[2], first)
+    domain.answer()
+    assert domain.open == []
+
+
 @pytest.mark.parametrize("wrong", [TransportError("the link broke"), Reply(Done(), ())])
 def test_when_a_poll_fails_those_who_wait_are_told(
     domain: Domain, wrong: TransportError | Reply

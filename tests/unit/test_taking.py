@@ -192,6 +192,26 @@ def test_a_domain_that_does_not_answer_does_not_hold_up_the_caller(
     silent.set_result(outcomes(1, 2))  # too late, and nobody minds
 
 
+def test_nobody_is_asked_for_what_nobody_waits_for() -> None:
+    late = Script(lambda _: outcomes())
+    polls: list[Future[Reply]] = []
+
+    def inquire(question: Question, _: float) -> "Future[Reply]":
+        future: Future[Reply] = Future()
+        if isinstance(question, m.TakeResults):
+            future.set_result(outcomes())
+        else:
+            polls.append(future)
+        return future
+
+    late.questions = Questions(inquire)
+    gathering = Gathering(late.results(1))
+    assert len(polls) == 1
+    gathering.done.cancel()
+    polls[0].set_result(Reply(m.Ready(()), ()))
+    assert len(polls) == 1
+
+
 def test_a_watch_ends_when_enough_is_ready_or_all_domains_have_told() -> None:
     script = Script(lambda question: Reply(m.Ready(question.object_ids[:1]), ()))
     results = script.results(3)
