@@ -258,6 +258,7 @@ class LiveActor:
     def _die(self, error: P2PGridError, sources: Sources) -> None:
         if self._death is not None:
             return
+        log.info("an actor ended", extra={"actor": self.name, "why": str(error)})
         self._death = faults.failure_of(error), sources
         waiting = [call for queue in self._queues.values() for call in queue]
         calls = [self._made, *self._under_way.values(), *waiting]

@@ -17,9 +17,8 @@ from p2pgrid.errors import (
 from p2pgrid.ids import ObjectId
 from p2pgrid.protocol import messages as m
 from p2pgrid.protocol.values import Ref
-from tests.fabric.calling import Caller
+from tests.fabric.calling import Caller, hospital
 from tests.fabric.conftest import FabricNode, Grid
-from tests.fabric.test_calls import hospital
 
 VALUES = np.array([1.25, 2.5, 4.0])
 LARGE = np.arange(100_000.0)
