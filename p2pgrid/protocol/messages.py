@@ -22,6 +22,8 @@ TICKS_PER_S = 100_000
 MAX_SOURCES_TOLD = 4
 DIGEST_BYTES = 8
 TOKEN_BYTES = 32
+MAX_RELAY_ADDRESS = 160
+"""With the peer that it leads to behind it, it fits into a record."""
 
 Id = Annotated[bytes, Meta(min_length=16, max_length=16)]
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -352,7 +354,8 @@ class Reserved(_Message, frozen=True, tag="reserved"):
     """The place holds as long as this link; the relay takes pipes at these multiaddrs."""
 
     addresses: Annotated[
-        tuple[Annotated[str, Meta(max_length=256)], ...], Meta(min_length=1, max_length=4)
+        tuple[Annotated[str, Meta(max_length=MAX_RELAY_ADDRESS)], ...],
+        Meta(min_length=1, max_length=4),
     ]
 
 
