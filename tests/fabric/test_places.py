@@ -4,6 +4,7 @@ import queue
 
 import pytest
 
+from actors import announcer
 from actors.network import Network
 from p2pgrid.client.calls import ask
 from p2pgrid.errors import (
@@ -123,8 +124,9 @@ def test_a_relay_that_tells_nonsense_gives_no_address(
 
 
 def test_a_place_is_taken_again_when_the_link_has_broken(
-    grid: Grid, city: FabricNode, relay: FakeRelay
+    grid: Grid, city: FabricNode, relay: FakeRelay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(announcer, "RETRY_S", 600.0)
     relayed(grid, city)
     # At the start, with the addresses that it got there, and with the first round after it.
     first = [relay.asked.get(timeout=10) for _ in range(3)][-1]
