@@ -38,10 +38,13 @@ def start_nodes(directories: Nodes) -> Statuses:
     Raises:
         NodeNotFoundError: no node was made in one of the directories.
         PortInUseError: another process listens on a node's port, or that of its metrics.
+        NetworkKeyFileError: a closed node has no key any more.
         InsecureListenerError: a Ray socket was reachable from outside; nothing runs now.
         NodeError: they live in several clusters; or did not start: none of them runs now.
     """
     with _their_cluster(directories) as place:
+        for directory in directories:
+            directory.network_key()  # or it would be a process that dies without saying why
         running = _running(place)
         if running is None:
             _refuse_used_ports(directories)

@@ -36,12 +36,16 @@ from p2pgrid.protocol.messages import (
     Abandon,
     Account,
     Accounts,
+    AwaitResults,
+    CancelCall,
     CloseTransfer,
     Deposit,
     Done,
     Enrol,
     FetchChunk,
     Get,
+    Invoke,
+    KillActor,
     ListAccounts,
     ListDatasets,
     ListObjects,
@@ -53,6 +57,7 @@ from p2pgrid.protocol.messages import (
     Publish,
     Revoke,
     SendChunk,
+    TakeResults,
 )
 
 
@@ -155,6 +160,7 @@ class Domain:
             {
                 *(ListDatasets, Operate, Get, OpenDownload, FetchChunk, CloseTransfer, Revoke),
                 *(MoveObject, Abandon),
+                *(Invoke, AwaitResults, TakeResults, CancelCall, KillActor),
             }
         )
 
@@ -191,7 +197,9 @@ class Domain:
     def claim(self, owner: Owner, holder: LinkSession) -> Lease:
         """The session that the owner comes back to, or a new one."""
         lease = self._sessions.claim(owner, holder, partial(self._open_objects, holder.granted))
-        self.calls.open(lease.objects.prefix)
+        self.calls.open(lease.objects)
+        if holder.granted is not None:
+            holder.granted.on_end(partial(self.calls.cancel_all, lease.objects.prefix))
         return lease
 
     def release(self, lease: Lease, holder: LinkSession) -> None:

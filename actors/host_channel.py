@@ -21,10 +21,11 @@ from msgspec import Struct
 from typing_extensions import override
 
 from actors.frames import SIZES, chunks_of, read_exactly, split
+from p2pgrid.errors import DtypeError, RemoteProtocolError
 from p2pgrid.protocol.codec import Buffer
 from p2pgrid.protocol.malformed import MALFORMED
 from p2pgrid.protocol.messages import Failure
-from p2pgrid.protocol.values import Value
+from p2pgrid.protocol.values import Value, is_plain, kept, transfer
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +77,7 @@ class HostAnswer(Struct, frozen=True, array_like=True):
 
 Request = Batch | Cancel
 Array = memoryview | FileArray
+NO_BYTES = memoryview(b"")
 Answered = Callable[[HostAnswer, int, list[memoryview]], None]
 """Takes an answer, the size of its header in bytes, and its arrays."""
 
@@ -134,7 +136,7 @@ class Inbox:
 
 
 def _arrays(call: HostCall, buffers: Iterator[memoryview]) -> list[Array]:
-    return [next(buffers) if file is None else file for file in call.arrays]
+    return [next(buffers, NO_BYTES) if file is None else file for file in call.arrays]
 
 
 class HostChannel(asyncio.Protocol):
@@ -175,7 +177,7 @@ class HostChannel(asyncio.Protocol):
         self._incoming += data
         try:
             del self._incoming[: self._take_all()]
-        except MALFORMED:
+        except (DtypeError, RemoteProtocolError, *MALFORMED):
             log.exception("the process of an actor sent no answer")
             self.close()
 
@@ -191,6 +193,8 @@ class HostChannel(asyncio.Protocol):
             start = body + body_size
             answer, sizes = _answers.decode(header)
             arrays = split(memoryview(bytes(self._incoming[body:start])), sizes)
+            if not is_plain(answer.value):
+                transfer(answer.value, arrays, [], resolve=kept)  # raises when they do not fit
             self._answered(answer, header_size, arrays)
         return start
 

@@ -32,6 +32,7 @@ class Hosted:
     def __init__(self, name: str, load_class: LoadClass, *, result_limit: int) -> None:
         self._name, self._load_class, self._result_limit = name, load_class, result_limit
         self._object: Any = None
+        self._turn = threading.Lock()
         self._methods: dict[str, tuple[Callable[..., object], str]] = {}
 
     def carry_out(
@@ -57,7 +58,9 @@ class Hosted:
             return None
         method, declared = self._methods[call.method]
         packer = Packer(out, ref_of=no_references, array_limit=self._result_limit)
-        value = packer.pack(method(*args, **kwargs))
+        with self._turn:
+            result = method(*args, **kwargs)
+        value = packer.pack(result)
         if not type_named(declared).accepts(value):
             raise TypeError(f"a result is not of the declared type {declared}")
         if len(out) > MAX_BUFFERS or sum(map(len, out)) > self._result_limit:
@@ -75,6 +78,16 @@ class Hosted:
         self._methods = {
             it.name: (getattr(self._object, it.name), it.returns) for it in found.info.methods
         }
+
+    def call(self, method: str, *args: object, **kwargs: object) -> object:
+        """Calls a method for somebody inside the domain, between the calls from outside.
+
+        Raises:
+            KeyError: there is no such exported method, or no object yet.
+        """
+        function, _ = self._methods[method]
+        with self._turn:
+            return function(*args, **kwargs)
 
     def _name_of(self, call: HostCall) -> str:
         return f"{self._name}.{call.method}" if call.method else self._name

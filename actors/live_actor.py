@@ -258,6 +258,7 @@ class LiveActor:
     def _die(self, error: P2PGridError, sources: Sources) -> None:
         if self._death is not None:
             return
+        log.info("an actor ended", extra={"actor": self.name, "why": str(error)})
         self._death = faults.failure_of(error), sources
         waiting = [call for queue in self._queues.values() for call in queue]
         calls = [self._made, *self._under_way.values(), *waiting]
@@ -269,6 +270,5 @@ class LiveActor:
         self._on_death(self)
 
     def _end_if_idle(self) -> None:
-        is_idle = self._is_up and not self._under_way and not self._queues
-        if self._is_retired and is_idle:
+        if self._is_retired and not self._under_way and not self._queues:
             self.kill("nobody holds it any more")

@@ -182,9 +182,9 @@ class Node:
 
     def stop(self) -> None:
         """Ends all links and frees the port."""
+        self._loop.run(end_tasks(self._background))  # they would dial again
         self._peer.stop()
         self._loop.run(self._metrics.stop())
-        self._loop.run(end_tasks(self._background))
         self._loop.run(self._gateway.close())
         if isinstance(self._service, Domain):
             self._loop.run(self._service.close())

@@ -1,9 +1,10 @@
 """The services as Ray actors, and the actors' handles as ports.
 
-Only this module, ``packs`` and ``driver`` know Ray. Every actor is detached and restarts:
-``State`` and ``Store`` reload what they acknowledged from disk, the gateway reloads its policy from
-``State``, a pack its nodes from their directories. A call to ``State`` is repeated after a crash,
-because it is idempotent; one to ``Store`` is not: results that lived in its memory are gone.
+Only this module, ``remote_hosts``, ``packs`` and ``driver`` know Ray. Every actor here is detached
+and restarts: ``State`` and ``Store`` reload what they acknowledged from disk, the gateway reloads
+its policy from ``State``, a pack its nodes from their directories. A call to ``State`` is repeated
+after a crash, because it is idempotent; one to ``Store`` is not: results that lived in its memory
+are gone.
 """
 
 import os

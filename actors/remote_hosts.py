@@ -18,6 +18,7 @@ from ray.exceptions import RayActorError
 from actors.exports import Exports
 from actors.hosted import Hosted, HostThread
 from actors.logs import Level, log_to_stderr
+from p2pgrid.client import inside
 from p2pgrid.config import DEFAULT_LIMITS, Limits
 from p2pgrid.errors import ActorDiedError
 from p2pgrid.ids import ObjectId, PeerId, short
@@ -35,16 +36,35 @@ class RemoteHost:
         log_to_stderr(log_level)
         if not ray.get_gpu_ids():  # without it, the class would see every GPU of the machine
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        inside.resolve = _handle_of
         channel.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         listener.bind(str(channel))
         listener.listen(1)
-        hosted = Hosted(cls, lambda: Exports(exports).load_class(cls), result_limit=result_limit)
-        threading.Thread(target=_serve_one, args=(listener, hosted), daemon=True).start()
+        self._hosted = Hosted(
+            cls, lambda: Exports(exports).load_class(cls), result_limit=result_limit
+        )
+        threading.Thread(target=_serve_one, args=(listener, self._hosted), daemon=True).start()
 
     def pid(self) -> int:
         """The id of the process; who asks waits until it serves (again)."""
         return os.getpid()
+
+    def call(self, method: str, *args: object, **kwargs: object) -> object:
+        """Calls a method, for other actors of the domain: ``handle.call.remote("incr", 1)``.
+
+        What they give it is not among its sources; inside a domain everybody trusts everybody.
+        """
+        return self._hosted.call(method, *args, **kwargs)
+
+
+def _handle_of(domain: PeerId, actor: str) -> Any | None:
+    """Ray's handle of an actor of a domain in this cluster; see ``client.inside``."""
+    name = f"{actor} of {domain}" if actor == inside.STORE else f"actor {actor} of {domain}"
+    try:
+        return ray.get_actor(name)
+    except ValueError:  # there is none
+        return None
 
 
 def _serve_one(listener: socket.socket, hosted: Hosted) -> None:

@@ -14,9 +14,9 @@ from actors.host_channel import bytes_of
 from actors.ports import AuditEvent, StatePort
 from actors.results import Result
 from p2pgrid.config import DEFAULT_LIMITS, Limits
-from p2pgrid.errors import GetNotPermittedError, ObjectGoneError
+from p2pgrid.errors import CapabilityError, GetNotPermittedError, ObjectGoneError
 from p2pgrid.ids import short
-from p2pgrid.policy.access import Allowed, may_get
+from p2pgrid.policy.access import Allowed
 from p2pgrid.policy.calls import may_read
 from p2pgrid.protocol.codec import MAX_BUFFERS, MAX_HEADER, Buffer
 from p2pgrid.protocol.messages import (
@@ -72,20 +72,30 @@ class Taking:
             if result.sources:
                 taken.setdefault(how, []).append(f"{_name_of(result)} {short(object_id)}")
         for how, names in taken.items():
-            await self._state.audit(AuditEvent(caller.account.name, "take", _listed(names), how))
+            await self._state.audit(AuditEvent(caller.who, "take", _listed(names), how))
         return Answer(Taken(tuple(outcomes.all)), outcomes.buffers)
 
     def _told(self, caller: Caller, object_id: bytes, result: Result) -> tuple[Result, str]:
         """The result, or a refusal in its place."""
-        if not result.is_ready or self._may_read(caller.account, result):
-            return result, "given"
         refusal = Result()
-        refusal.fail(GetNotPermittedError(object_id=short(object_id), domain=self._domain))
-        return refusal, "refused"
+        try:
+            if result.is_ready:
+                self._require_read(caller, object_id, result)
+        except (CapabilityError, GetNotPermittedError) as error:
+            refusal.fail(error)
+            return refusal, "refused"
+        return result, "given"
+
+    def _require_read(self, caller: Caller, object_id: bytes, result: Result) -> None:
+        """Who may call may read, unless private data went in: then it is as to ``get`` them."""
+        if not self._may_read(caller.account, result):
+            raise GetNotPermittedError(object_id=short(object_id), domain=self._domain)
+        if result.sources and not (result.callee is not None and result.callee.releases):
+            caller.objects.require(object_id, "get")
 
     def _may_read(self, account: Account, result: Result) -> bool:
-        if result.callee is None:  # refused before it was known what it calls, or deposited
-            return not result.sources or may_get(account, result.sources, self._allowed)
+        if result.callee is None:  # a call that was refused; what another domain deposited stays
+            return result.failure is not None and not result.sources
         return may_read(account, result.callee, result.sources, self._allowed)
 
     def _gone(self, object_id: bytes) -> Result:

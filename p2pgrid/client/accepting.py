@@ -6,13 +6,15 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from p2pgrid.client.actor_pointer import ActorClass, ActorForm, ActorPointer
 from p2pgrid.client.datasets import DatasetPointer, pointer_of
 from p2pgrid.client.home import Home
 from p2pgrid.client.login import Held
 from p2pgrid.client.sharing import Shareable, Shared
 from p2pgrid.client.table_pointer import TableForm, TablePointer
 from p2pgrid.client.wallet import Wallet
-from p2pgrid.errors import CapabilityError, DtypeError
+from p2pgrid.errors import CapabilityError, DtypeError, RemoteProtocolError
+from p2pgrid.ids import ObjectId
 from p2pgrid.protocol.capability import decode
 from p2pgrid.protocol.malformed import MALFORMED
 from p2pgrid.protocol.records import DatasetRecord, TensorInfo
@@ -49,7 +51,7 @@ def handle_of(domain: Home, shared: Shared) -> Any:
     """
     try:
         return HANDLES[shared.kind](domain, shared.form)
-    except (*MALFORMED, KeyError, DtypeError):
+    except (*MALFORMED, KeyError, DtypeError, RemoteProtocolError):
         raise CapabilityError(reason="malformed", domain=domain.peer_id) from None
 
 
@@ -68,9 +70,15 @@ def _dataset(domain: Home, form: bytes) -> Shareable:
     return DatasetPointer(domain, msgspec.msgpack.decode(form, type=DatasetRecord))
 
 
+def _actor(domain: Home, form: bytes) -> Shareable:
+    actor = msgspec.msgpack.decode(form, type=ActorForm)
+    return ActorPointer(domain, ObjectId(actor.object_id), ActorClass(actor.cls), None)
+
+
 HANDLES: Mapping[str, Callable[[Home, bytes], Shareable]] = {
     "tensor": _tensor,
     "table": _table,
     "dataset": _dataset,
+    "actor": _actor,
 }
 """How a handle of each kind is made; the kind and the form are what its ``_grantable`` says."""

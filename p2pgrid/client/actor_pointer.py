@@ -4,6 +4,8 @@ import difflib
 from collections.abc import Mapping
 from typing import Any, NamedTuple, NoReturn, Self
 
+import msgspec
+from msgspec import Struct
 from typing_extensions import override
 
 from p2pgrid.client import inside
@@ -15,10 +17,11 @@ from p2pgrid.client.handle import Handle
 from p2pgrid.client.home import Home
 from p2pgrid.client.protocols import UnsupportedMethodError
 from p2pgrid.client.session import Session
+from p2pgrid.client.sharing import Grantable, Shareable
 from p2pgrid.client.signature_text import check_class, signature_of
 from p2pgrid.errors import ArgumentError, P2PGridError
 from p2pgrid.ids import ID_BYTES, ObjectId, short
-from p2pgrid.protocol.messages import Call
+from p2pgrid.protocol.messages import Call, Id
 from p2pgrid.protocol.signatures import ActorClassInfo, MethodInfo
 
 MAX_TIMEOUT_S = 1e9
@@ -52,6 +55,13 @@ class ActorClass:
         return found
 
 
+class ActorForm(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What a handle is made from that somebody shared."""
+
+    object_id: Id
+    cls: ActorClassInfo
+
+
 class Origin(NamedTuple):
     """The call that made an actor."""
 
@@ -60,7 +70,7 @@ class Origin(NamedTuple):
     is_named: bool
 
 
-class ActorPointer(Handle):
+class ActorPointer(Handle, Shareable):
     """A remote actor: ``pointer.method.remote(...)`` calls a method and returns at once.
 
     Calls of one program to one actor are carried out in the order in which they were made. The
@@ -106,6 +116,13 @@ class ActorPointer(Handle):
     def __del__(self) -> None:
         if self._origin is not None and not self._origin.is_named:
             self._origin.session.free(self._id)
+
+    @override
+    def _grantable(self) -> Grantable:
+        if (error := self.error) is not None:
+            raise error
+        form = msgspec.msgpack.encode(ActorForm(self._id, self._class.info))
+        return Grantable(self._domain, (self._id,), "actor", form)
 
     @override
     def _sessions(self) -> tuple[Session, ...]:

@@ -81,7 +81,7 @@ class Client:
         )
         self._known = KnownPeers(self.home / "peers.json")
         self._limits, self._timing = limits, timing
-        self._routing = Routing(None if proxy is None else parse_proxy(proxy))
+        self.proxy = None if proxy is None else parse_proxy(proxy)
         self._lock = threading.Lock()
         self._peer = peer
         self._make_peer = make_peer or self._libp2p_peer
@@ -241,7 +241,7 @@ class Client:
             limits=self._limits,
             timing=self._timing,
             network_key=None if self.network_key is None else read_key(self.network_key),
-            routing=self._routing,
+            routing=Routing(self.proxy),
         )
 
     def _remember(self, peer_id: PeerId, record: NodeRecord) -> None:

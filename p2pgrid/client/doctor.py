@@ -68,6 +68,9 @@ class Way(Protocol):
     def reach(self, peer: PeerId, addresses: Sequence[str]) -> tuple[str, ...]:
         """The addresses whose port takes a connection."""
 
+    def through_relays(self, peer: PeerId, addresses: Sequence[str]) -> tuple[str, ...] | None:
+        """The addresses that work, of which some name relays; None when none does."""
+
     def shake_hands(self, peer: PeerId, addresses: Sequence[str]) -> None:
         """The noise handshake."""
 
@@ -107,7 +110,7 @@ def diagnose(client: Client, node: str, *, user: str | None = None) -> tuple[Fin
     """
     peer, addresses = find(node, client.home)
     key = None if client.network_key is None else read_key(client.network_key)
-    way = Probe(lambda: client.peer, key)
+    way = Probe(lambda: client.peer, key, client.proxy)
     return examine(Case(peer, addresses, way, client.wallet, user))
 
 
@@ -158,9 +161,13 @@ def tcp(case: Case) -> str:
     return f"{len(case.addresses)} of {len(all_)} addresses"
 
 
-def relay(case: Case) -> None:
-    """Nothing to do: the addresses that can be dialled lead straight to the node."""
-    del case
+def relay(case: Case) -> str | None:
+    """Whether the relays in the addresses reach the node; not needed where none is named."""
+    good = case.way.through_relays(case.peer, case.addresses)
+    if good is None:
+        return None
+    all_, case.addresses = case.addresses, good
+    return f"{len(good)} of {len(all_)} addresses"
 
 
 def noise(case: Case) -> str:
@@ -220,7 +227,11 @@ STEPS = (
         "ask the node's owner whether it runs, at which address, "
         "and whether firewalls and NAT let its port through",
     ),
-    Step("relay", relay, "ask who runs the relay whether the node has a place there"),
+    Step(
+        "relay",
+        relay,
+        "ask the node's owner whether it runs, and who runs the relay whether it has a place there",
+    ),
     Step(
         "noise",
         noise,

@@ -30,7 +30,7 @@ from p2pgrid.errors import (
     PeerUnreachableError,
 )
 from p2pgrid.ids import ObjectId, PeerId, short
-from p2pgrid.net.calls import ask
+from p2pgrid.net.calls import ask, checked
 from p2pgrid.net.link import Link
 from p2pgrid.net.peer import Peer
 from p2pgrid.protocol.arrays import Array, as_array
@@ -136,8 +136,8 @@ class DomainClient:
             NoKeyError, AuthenticationError: see ``login``.
             RemoteProtocolError: the domain describes what is no class.
         """
-        self.login()
-        return ActorClasses(self, ask(self.link(), ListClasses(), Classes).classes)
+        answer = self._logins.session().ask(ListClasses()).message
+        return ActorClasses(self, checked(answer, Classes).classes)
 
     def actor(self, name: str) -> ActorPointer:
         """The actor that was made with ``options(name=...)``; it does not end with this pointer.
@@ -145,8 +145,7 @@ class DomainClient:
         Raises:
             ObjectGoneError: there is none of this name, or it is not for you.
         """
-        self.login()
-        found = ask(self.link(), FindActor(name), ActorFound)
+        found = checked(self._logins.session().ask(FindActor(name)).message, ActorFound)
         return ActorPointer(self, ObjectId(found.object_id), ActorClass(found.cls), None)
 
     @property

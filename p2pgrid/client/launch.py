@@ -147,11 +147,8 @@ def launch(
         if not isinstance(name, str):
             raise SchemaError(field="directory", problem="is for a single name")
         places = {name: directory}
-    chosen = {
-        **in_network(client.network_key),
-        **settings,
-        **isolated(isolation, client.home),
-    }
+    network_key = settings.pop("network_key", client.network_key)
+    chosen = {**settings, **in_network(network_key), **isolated(isolation, client.home)}
     make_nodes(places, kind=kind, wallet=client.wallet, settings=chosen)
     if isolation == "cluster":
         nodes = [start(place, client=client) for place in places.values()]
@@ -167,9 +164,9 @@ def isolated(isolation: Isolation, home: Path) -> dict[str, str]:
     return {"isolation": isolation, "embedded": str((home / "embedded").absolute())}
 
 
-def in_network(key_file: Path | None) -> dict[str, str]:
+def in_network(key_file: str | Path | None) -> dict[str, str]:
     """The settings of a node in the closed network with this key file; without one, it is open."""
-    return {} if key_file is None else {"network_key": str(key_file.absolute())}
+    return {} if key_file is None else {"network_key": str(Path(key_file).absolute())}
 
 
 def make_nodes(

@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from itertools import islice
+from itertools import chain, islice
 
 from p2pgrid.errors import P2PGridError
 from p2pgrid.ids import ObjectId
@@ -41,7 +41,8 @@ class Questions:
         self._open = self._polls = 0
         self._backlog: deque[tuple[Question, OnAnswer]] = deque()
         self._awaited: dict[ObjectId, list[OnReady]] = {}
-        """Results that no open poll asks for."""
+        self._asked: set[ObjectId] = set()
+        """Those that an open poll asks for."""
 
     @property
     def is_crowded(self) -> bool:
@@ -63,6 +64,15 @@ class Questions:
             self._awaited.setdefault(object_id, []).append(on_ready)
         self._poll()
 
+    def forget(self, object_id: ObjectId, on_ready: OnReady) -> None:
+        """Does not call: nobody waits any more."""
+        with self._lock:
+            waiting = self._awaited.get(object_id, [])
+            if on_ready in waiting:
+                waiting.remove(on_ready)
+            if not waiting:
+                self._awaited.pop(object_id, None)
+
     def _send(self, question: Question, on_answer: OnAnswer) -> None:
         answer = self._inquire(question, question.timeout_s)
         answer.add_done_callback(lambda answer: self._answered(answer, on_answer))
@@ -77,27 +87,29 @@ class Questions:
 
     def _poll(self) -> None:
         with self._lock:
-            if not self._awaited or self._polls >= MAX_POLLS:
+            unasked = (object_id for object_id in self._awaited if object_id not in self._asked)
+            ids = tuple(islice(unasked, MAX_POLLED))
+            if not ids or self._polls >= MAX_POLLS:
                 return
-            ids = tuple(islice(self._awaited, MAX_POLLED))
-            polled = {object_id: self._awaited.pop(object_id) for object_id in ids}
+            self._asked.update(ids)
             timeout_s = MAX_WAIT_S / 4**self._polls
             self._polls += 1
         answer = self._inquire(AwaitResults(ids, 1, timeout_s), timeout_s)
-        answer.add_done_callback(lambda answer: self._polled(answer, polled))
+        answer.add_done_callback(lambda answer: self._polled(answer, ids))
 
-    def _polled(self, answer: "Future[Reply]", polled: dict[ObjectId, list[OnReady]]) -> None:
+    def _polled(self, answer: "Future[Reply]", ids: tuple[ObjectId, ...]) -> None:
         error: P2PGridError | None = None
-        ready = set(polled)
+        ready = set(ids)
         try:
             ready &= set(checked(answer.result().message, Ready).object_ids)
         except P2PGridError as failed:
             error = failed
         with self._lock:
             self._polls -= 1
-            for object_id in polled.keys() - ready:
-                self._awaited.setdefault(object_id, []).extend(polled[object_id])
-        for object_id in ready:
-            for on_ready in polled[object_id]:
-                on_ready(error)
+            self._asked.difference_update(ids)
+            waiting = {each: self._awaited.pop(each) for each in ids if each in self._awaited}
+            late = {each: waiting.pop(each) for each in waiting.keys() - ready}
+            self._awaited |= late  # behind those that were not asked for
+        for on_ready in chain.from_iterable(waiting.values()):
+            on_ready(error)
         self._poll()

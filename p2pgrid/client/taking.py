@@ -75,6 +75,7 @@ class Gathering:
         ]
         self._missing = len(self._takings)
         for taking in self._takings:
+            self.done.add_done_callback(taking.stop)
             taking.step()
 
     @property
@@ -157,6 +158,7 @@ class Taking:
         self.results = results
         self.taken: list[tuple[Value, tuple[memoryview, ...]]] = []
         self._questions, self._account, self._on_end = questions, account, on_end
+        self._is_over = False
         self._timeout = timeout
         self._deadline = None if timeout is None else time.monotonic() + timeout
 
@@ -164,8 +166,16 @@ class Taking:
         """What was taken, unpacked."""
         return [unpack(value, buffers, resolve=_unexpected) for value, buffers in self.taken]
 
+    def stop(self, _: object) -> None:
+        """Asks for no more: nobody waits any longer, or another domain's result has failed."""
+        self._is_over = True
+        if len(self.taken) < len(self.results):
+            self._questions.forget(self.results[len(self.taken)]._id, self._ready)
+
     def step(self) -> None:
         """Asks for the next results, or ends."""
+        if self._is_over:
+            return
         if len(self.taken) == len(self.results):
             self._on_end(None)
             return
@@ -196,7 +206,7 @@ class Taking:
             self.taken.append((outcome.value, reply.buffers))
         if outcomes:
             self.step()
-        elif self._left_s() > 0:
+        elif self._left_s() > 0 and not self._is_over:
             self._questions.when_ready(self.results[len(self.taken)]._id, self._ready)
         else:
             self._on_end(GetTimeoutError(waiting=1, timeout_s=self._timeout or 0.0))

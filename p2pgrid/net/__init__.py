@@ -10,6 +10,8 @@ Main path, in the order in which a reader opens the files:
 - ``upgrade``: takes a stream from libp2p to TLS where the network lets it: ``tls`` is the stream,
   ``tls_listener`` where dialled peers wait for it, ``certificate`` what they show, ``framing``
   what streams over TLS and over libp2p share.
+- ``pipes``: opens connections: straight, through a proxy, through a relay; ``addresses`` are where
+  to. ``relay`` joins pipes, ``relay_places`` bounds them, ``splice`` copies, ``websocket`` carries.
 - ``host``: the libp2p host, with only what we want switched on.
 - ``bulk``: large arrays on TLS sockets, in plain threads; ``bulk_server`` lets connections in,
   ``bulk_pipe`` is one, ``certificate`` is TLS without authorities; ``bulk_ends`` and ``bulk_files``

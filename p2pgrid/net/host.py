@@ -58,6 +58,7 @@ from p2pgrid.net.addresses import (
     route_of,
     target_of,
 )
+from p2pgrid.net.groups import innermost
 from p2pgrid.net.pipes import Pipes
 from p2pgrid.net.pnet import StrangerError, Upgrader
 from p2pgrid.net.splice import stream_over
@@ -169,7 +170,7 @@ async def running(host: IHost, listen: Sequence[str]) -> AsyncIterator[None]:
                             nursery.start_soon(it.close)
     except ExceptionGroup as group:
         # The nurseries of host.run wrap whatever leaves the context, three deep.
-        raise _unwrap(group) from None
+        raise innermost(group) from None
 
 
 async def connect(
@@ -349,12 +350,6 @@ def _quieten_libp2p() -> None:
         logger.addHandler(logging.NullHandler())
     # This module logs through logging.debug(), which would configure the root logger.
     swarm_connection.logging = logging.getLogger(swarm_connection.__name__)
-
-
-def _unwrap(error: Exception) -> Exception:
-    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
 
 
 def _refuse_used_port(address: Multiaddr) -> None:

@@ -59,6 +59,7 @@ class Peer:
         self._own_portal = portal is None
         self._portal = portal or Portal()
         self._links: dict[PeerId, Link] = {}
+        self._calls: set[trio.CancelScope] = set()
         self._served: Future[None] | None = None
 
     def start(self) -> None:
@@ -160,11 +161,23 @@ class Peer:
         if self._served is None or self._served.done():
             raise LocalProtocolError("this peer was stopped, or never started")
         try:
-            return self._portal.call(work, timeout_s=wait_s + SPARE_S)
+            return self._portal.call(lambda: self._until_stopped(work), timeout_s=wait_s + SPARE_S)
         except TimeoutError:
             raise TransportError(f"the network gave no answer within {wait_s:g} s") from None
         except CancelledError:
             raise TransportError("this peer was stopped", retryable=False) from None
+
+    async def _until_stopped(self, work: Callable[[], Awaitable[Result]]) -> Result:
+        """What dials while its host is being closed would leave a connection behind."""
+        with trio.CancelScope() as scope:
+            if self._quit.is_set():
+                scope.cancel()
+            self._calls.add(scope)
+            try:
+                return await work()
+            finally:
+                self._calls.remove(scope)
+        raise TransportError("this peer was stopped", retryable=False)
 
     async def _serve(self, ready: "Future[None]") -> None:
         self._quit = trio.Event()
@@ -176,6 +189,8 @@ class Peer:
             self._nursery.start_soon(self._discovery.run)
             ready.set_result(None)
             await self._quit.wait()
+            for scope in self._calls:
+                scope.cancel()
             self._nursery.cancel_scope.cancel()
 
     async def _accept(self, stream: FrameStream) -> None:

@@ -22,6 +22,7 @@ from p2pgrid.errors import (
 )
 from p2pgrid.net.addresses import Route
 from p2pgrid.net.counters import Counters
+from p2pgrid.net.groups import innermost
 from p2pgrid.net.splice import BROKEN, Stream, socket_of, splice, stream_over
 from p2pgrid.net.websocket import open_websocket
 from p2pgrid.protocol.proxy import (
@@ -62,9 +63,12 @@ class Pipes:
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         """Carries the bytes of WebSockets while the context is open."""
-        async with trio.open_nursery() as self._nursery:
-            yield
-            self._nursery.cancel_scope.cancel()
+        try:
+            async with trio.open_nursery() as self._nursery:
+                yield
+                self._nursery.cancel_scope.cancel()
+        except ExceptionGroup as group:
+            raise innermost(group) from None
 
     async def connect(self, route: Route, service: Service, *, port: int) -> socket.socket:
         """A connection to a service of a peer; ``port`` is where it listens on its own machine.
@@ -75,7 +79,7 @@ class Pipes:
             RemoteProtocolError: somebody on the way is not what he should be.
         """
         if route.peer is None:
-            return socket_of(await self._dial(route.host, port))
+            return socket_of(await self.dial(route.host, port))
         return await self._open(route, Dial(route.peer, service))
 
     async def bring(self, relays: Sequence[Route], ticket: bytes, *, to: tuple[str, int]) -> None:
@@ -118,7 +122,7 @@ class Pipes:
 
     async def _begun(self, relay: Route, hello: Hello) -> Stream:
         """A pipe to a relay that the relay has welcomed."""
-        plain = await self._dial(relay.host, relay.port)
+        plain = await self.dial(relay.host, relay.port)
         async with _closed_on_error(plain, f"the relay at {relay.place}"):
             pipe = await open_websocket(plain, relay.host) if relay.websocket else plain
             await pipe.send_all(encode_hello(hello))
@@ -128,7 +132,13 @@ class Pipes:
                 raise RelayRefusedError(relay=relay.place, peer=peer, reason=REASONS[verdict])
         return pipe
 
-    async def _dial(self, host: str, port: int) -> trio.SocketStream:
+    async def dial(self, host: str, port: int) -> trio.SocketStream:
+        """A TCP connection to a port, through the proxy if there is one.
+
+        Raises:
+            OSError: nobody is there.
+            ProxyRefusedError, RemoteProtocolError: the proxy does not want it, or is none.
+        """
         proxy = self._proxy
         if proxy is None:
             return await _open_tcp(host, port)

@@ -40,14 +40,11 @@ async def splice(one: Stream, two: Stream, *, idle_s: float, counters: Counters)
     from either. Ends early when a stream breaks, or when nothing moves for ``idle_s``.
     """
     rest = _Rest(idle_s)
-    try:
+    async with one, two:
         with rest.scope:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_pass_on, one, two, rest, counters)
                 nursery.start_soon(_pass_on, two, one, rest, counters)
-    finally:
-        await trio.aclose_forcefully(one)
-        await trio.aclose_forcefully(two)
 
 
 async def _pass_on(source: Stream, sink: Stream, rest: _Rest, counters: Counters) -> None:

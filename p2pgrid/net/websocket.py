@@ -39,6 +39,7 @@ class WebSocketStream(trio.abc.HalfCloseableStream):
         self._carrier, self._protocol = carrier, WSConnection(kind)
         self._sending = trio.Lock()
         self._unread = bytearray()
+        self._message_bytes = 0
         self._has_ended = self._has_said_end = False
 
     @override
@@ -113,7 +114,10 @@ class WebSocketStream(trio.abc.HalfCloseableStream):
         match event:
             case BytesMessage():
                 self._unread += event.data
-                self._has_ended = not event.data and event.message_finished
+                self._message_bytes += len(event.data)
+                if event.message_finished:  # somebody on the way may cut messages into frames
+                    self._has_ended = self._message_bytes == 0
+                    self._message_bytes = 0
             case Ping():
                 await self._send(event.response())
             case Pong():

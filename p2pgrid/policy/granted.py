@@ -50,13 +50,13 @@ class GrantedObjects(SessionObjects):
 
     @override
     def find(self, object_id: bytes) -> Label:
-        lender = self._lender(object_id)
+        lender = self.home_of(object_id)
         return super().find(object_id) if lender is None else lender.find(object_id)
 
     @override
     def first_failure(self, op: Op) -> Failure | None:
         named = [operand for operand in op.inputs if isinstance(operand, bytes)]
-        lent = ((self._lender(object_id), object_id) for object_id in named)
+        lent = ((self.home_of(object_id), object_id) for object_id in named)
         failures = (
             lender.failure_of(object_id) for lender, object_id in lent if lender is not None
         )
@@ -69,7 +69,8 @@ class GrantedObjects(SessionObjects):
                 self.require(operand, op.name)
         return super()._label_of(op, buffer_sizes)
 
-    def _lender(self, object_id: bytes) -> SessionObjects | None:
+    @override
+    def home_of(self, object_id: bytes) -> SessionObjects | None:
         """The session of the account that has an object which the capability names."""
         scope = self._rights.scope
         if scope.objects is None or not scope.names(object_id):

@@ -53,7 +53,7 @@ class SessionObjects:
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of memory that the objects take, datasets not counted."""
+        """Bytes of memory that the objects take, with what calls return; datasets not counted."""
         return self._bytes
 
     def admit(self, op: Op, buffer_sizes: Sequence[int] = ()) -> Failure | None:
@@ -111,6 +111,24 @@ class SessionObjects:
             CapabilityError: the session was opened by a capability that does not give it.
         """
 
+    def home_of(self, object_id: bytes) -> "SessionObjects | None":
+        """The session that an object was lent from; None for all that was not lent."""
+
+    def charge(self, size: int) -> None:
+        """Takes bytes of the session's quota, for an object that may be kept elsewhere.
+
+        Raises:
+            QuotaExceededError: there are not so many left.
+        """
+        needed, limit = self._bytes + size, self._limits.session_bytes
+        if needed > limit:
+            raise QuotaExceededError(what="bytes", needed=needed, limit=limit)
+        self._bytes = needed
+
+    def discharge(self, size: int) -> None:
+        """Gives bytes back."""
+        self._bytes -= size
+
     def find(self, object_id: bytes) -> Label:
         """The label of an object of this session or of a dataset.
 
@@ -147,13 +165,8 @@ class SessionObjects:
         if len(self._labels) + len(self._failed) >= self._limits.session_objects:
             limit = self._limits.session_objects
             raise QuotaExceededError(what="objects", needed=limit + 1, limit=limit)
-        if label.borrowed:
-            return
-        needed = self._bytes + label.meta.nbytes
-        if needed > self._limits.session_bytes:
-            limit = self._limits.session_bytes
-            raise QuotaExceededError(what="bytes", needed=needed, limit=limit)
-        self._bytes = needed
+        if not label.borrowed:
+            self.charge(label.meta.nbytes)
 
     def failure_of(self, object_id: bytes) -> Failure | None:
         """Why an object of this session was not made; None when it was."""

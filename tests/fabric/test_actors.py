@@ -16,12 +16,12 @@ import pytest
 import p2pgrid
 from p2pgrid import ActorPointer, DomainClient, ResultPointer
 from p2pgrid.client import inside
+from p2pgrid.client.watching import Watch
 from p2pgrid.config import Limits
 from p2pgrid.errors import (
     ActorDiedError,
     ActorUnschedulableError,
     ArgumentError,
-    ForeignPointerError,
     GetNotPermittedError,
     GetTimeoutError,
     ObjectGoneError,
@@ -36,9 +36,9 @@ from p2pgrid.errors import (
     ValueTypeError,
 )
 from p2pgrid.ids import PeerId
+from tests.fabric.calling import calls_of, hospital
 from tests.fabric.conftest import FabricNode, Grid
 from tests.fabric.gates import GATES, Gate
-from tests.fabric.test_calls import calls_of, hospital
 
 
 @pytest.fixture
@@ -204,12 +204,6 @@ def test_options_out_of_range_are_refused(ann: DomainClient, options: dict[str, 
 def test_a_timeout_that_is_none_is_refused(counter: ActorPointer, timeout: float) -> None:
     with pytest.raises(ArgumentError, match="timeout"):
         counter.incr.options(timeout=timeout)
-
-
-def test_a_pointer_of_another_domain_is_refused(grid: Grid, ann: DomainClient) -> None:
-    other = grid.owner_of(grid.launch("ucsf")).publish("c", np.zeros(3)).pointers[0]
-    with pytest.raises(ForeignPointerError, match="ucsf"):
-        ann.actors.Stats.remote().mean.remote(other)
 
 
 def test_only_pointers_to_values_are_taken_home(counter: ActorPointer) -> None:
@@ -392,6 +386,17 @@ def test_many_who_wait_do_not_hold_up_others(
     assert found == ["gate"] * 40
 
 
+def test_questions_that_stay_open_do_not_keep_others_from_being_sent(
+    ann: DomainClient, counter: ActorPointer, gate: Gate
+) -> None:
+    slow = counter.wait.remote("gate")
+    watches = [Watch([slow], num_returns=1, timeout=None) for _ in range(6)]
+    assert ann.actors.Counter.remote().incr.remote().get(timeout=5) == 1
+    assert not any(watch.done.done() for watch in watches)
+    gate.opened.set()
+    assert slow.get() == "gate"
+
+
 # --- cancel and kill --------------------------------------------------------------------------
 
 
@@ -424,8 +429,9 @@ def test_a_killed_actor_is_dead(counter: ActorPointer, gate: Gate) -> None:
 
 def test_a_named_actor_is_found_by_others(owner: DomainClient, ann: DomainClient) -> None:
     named = owner.actors.Counter.options(name="tally").remote(5)
-    assert named.incr.remote().get() == 6
+    first = named.incr.remote()
     found = owner.actor("tally")
+    assert first.get() == 6
     assert found.incr.remote().get() == 7
     del named, found
     gc.collect()
@@ -466,7 +472,7 @@ def test_who_waits_when_the_link_breaks_is_told(
 
 
 def test_results_of_a_session_that_has_ended_are_gone(
-    bob: FabricNode, counter: ActorPointer
+    bob: FabricNode, ann: DomainClient, counter: ActorPointer
 ) -> None:
     result = counter.incr.remote()
     assert result.get() == 1
@@ -477,6 +483,10 @@ def test_results_of_a_session_that_has_ended_are_gone(
             use()
     with pytest.raises(ObjectGoneError, match="ended session"):
         result.get()
+    again = ann.actors.Counter.remote()
+    with pytest.raises(ObjectGoneError, match="ended session"):
+        again.incr.remote(result)
+    assert again.incr.remote().get() == 1
 
 
 def test_results_and_actors_are_freed_with_their_pointers(
@@ -491,9 +501,9 @@ def test_results_and_actors_are_freed_with_their_pointers(
     until(lambda: held(bob) <= before + 3, counter)
     last = ann.actors.Counter.remote().incr.remote()
     assert last.get() == 1
-    assert len(calls_of(bob)._living) == 2
+    assert len(calls_of(bob).roster) == 2
     del last
-    until(lambda: len(calls_of(bob)._living) == 1, counter)
+    until(lambda: len(calls_of(bob).roster) == 1, counter)
 
 
 def test_a_call_whose_result_nobody_holds_is_carried_out(counter: ActorPointer) -> None:

@@ -17,9 +17,8 @@ from p2pgrid.errors import (
 from p2pgrid.ids import ObjectId
 from p2pgrid.protocol import messages as m
 from p2pgrid.protocol.values import Ref
-from tests.fabric.calling import Caller
+from tests.fabric.calling import Caller, hospital
 from tests.fabric.conftest import FabricNode, Grid
-from tests.fabric.test_calls import hospital
 
 VALUES = np.array([1.25, 2.5, 4.0])
 LARGE = np.arange(100_000.0)
@@ -157,6 +156,30 @@ def test_rights_to_classes_and_methods(grid: Grid, owner: DomainClient, ann: Cal
     assert [it.name for it in answer.classes] == ["Counter"]
     with pytest.raises(PermissionDeniedError, match=r"calling Stats\.size"):
         ann.call(ann.make("Stats"), "size")
+
+
+def test_a_named_actor_is_found_by_who_may_use_its_class(
+    grid: Grid, bob: FabricNode, owner: DomainClient, ann: Caller
+) -> None:
+    shared = Caller(grid.owner_of(bob)).make("Stats", name="shared")
+    found = ann.ask(m.FindActor("shared")).message
+    assert isinstance(found, m.ActorFound)
+    eve = Caller(grid.user(owner, "eve"))
+    with pytest.raises(ObjectGoneError, match="shared"):
+        eve.ask(m.FindActor("shared"))
+    with pytest.raises(PermissionDeniedError):
+        eve.call(shared, "mean")
+
+
+def test_what_one_caller_gives_a_named_actor_bars_the_others(
+    grid: Grid, bob: FabricNode, ann: Caller, bea: Caller
+) -> None:
+    shared = Caller(grid.owner_of(bob)).make("Stats", name="shared")
+    assert bea.take(bea.call(shared, "describe", {})) == []
+    ann.take(ann.call(shared, "give", ref(dataset(ann, "open"))))
+    with pytest.raises(GetNotPermittedError):
+        bea.take(bea.call(shared, "mean"))
+    assert ann.take(ann.call(shared, "mean")) == VALUES.mean()
 
 
 def test_a_second_account_of_the_link_reads_by_its_own_right(

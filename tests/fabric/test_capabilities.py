@@ -24,6 +24,7 @@ from p2pgrid.errors import (
 )
 from p2pgrid.net.calls import ask
 from p2pgrid.protocol import faults
+from p2pgrid.protocol.capability import Capability, Link, decode, encode
 from p2pgrid.protocol.messages import Chunk, FetchChunk, OpenDownload, Opened
 from p2pgrid.protocol.records import TensorInfo
 from tests.fabric.conftest import FabricNode, Grid
@@ -208,7 +209,11 @@ def test_hints_that_lie_mislead_nobody_but_whoever_believes_them(people: People)
 def test_a_text_that_is_damaged_or_for_somebody_else_is_not_accepted(people: People) -> None:
     text = pointer(people.ana).share(people.key_of(people.bob))
     shared = Shared.read(text)
+    capability = decode(shared.capability)
+    first, last = capability.links
+    forged = Capability(capability.domain, (first, Link(last.payload, first.signature)))
     broken = [
+        ("forged", people.bob, msgspec.structs.replace(shared, capability=encode(forged)).text()),
         ("audience", people.carol, text),
         ("malformed", people.bob, ""),
         ("malformed", people.bob, text[:-3]),

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from actors.frames import PIECE_BYTES
-from tests.fuzz import local, net, wire
+from tests.fuzz import calls, local, net, wire
 
 CORPUS = Path(__file__).with_name("corpus")
 
@@ -39,6 +39,8 @@ TARGETS: dict[str, Target] = {
     "store_channel": Target(
         local.store_channel, local.channel_seeds, claim_bytes=PIECE_BYTES + (4 << 20)
     ),
+    "actor_calls": Target(calls.actor_calls, calls.call_seeds, claim_bytes=PIECE_BYTES + (4 << 20)),
+    "actor_answers": Target(calls.actor_answers, calls.answer_seeds),
     "wallet": Target(local.wallet, local.wallets),
     "known_peers": Target(local.known_peers, local.peer_files),
     "node_files": Target(local.node_files, local.node_seeds),

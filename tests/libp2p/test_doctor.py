@@ -17,6 +17,7 @@ from p2pgrid import Client
 from p2pgrid.cli.main import REFUSED, UNREACHABLE, USAGE, app
 from p2pgrid.client.doctor import Case, Finding, diagnose, examine
 from p2pgrid.client.wallet import Wallet
+from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING
 from p2pgrid.errors import (
     AuthenticationError,
     ClockSkewError,
@@ -25,14 +26,16 @@ from p2pgrid.errors import (
     NoKeyError,
     P2PGridError,
     PeerUnreachableError,
+    RelayRefusedError,
     RemoteProtocolError,
     RemoteTimeoutError,
 )
 from p2pgrid.ids import PeerId, peer_id_of
 from p2pgrid.net.key_file import make_key
 from p2pgrid.net.link import Inbound
-from p2pgrid.net.peer import libp2p_peer
+from p2pgrid.net.peer import Routing, libp2p_peer
 from p2pgrid.net.probe import Probe
+from p2pgrid.net.relay import Relay, RelayPorts
 from p2pgrid.protocol.messages import Challenge
 from p2pgrid.protocol.records import NodeRecord, sign
 from tests.libp2p.conftest import Clinic
@@ -150,6 +153,42 @@ def test_a_port_of_something_else(
     with serving(answer) as port:
         found = failed(diagnose(client, at(port)))
     assert (found.step, type(found.error)) == ("noise", error)
+
+
+def test_a_relay_at_which_the_node_has_no_place(client: Client) -> None:
+    relay = Relay("127.0.0.1", RelayPorts(0, None), limits=DEFAULT_LIMITS, timing=DEFAULT_TIMING)
+    network = libp2p_peer(
+        secrets.token_bytes(32),
+        listen=("/ip4/127.0.0.1/tcp/0",),
+        on_request=lambda _: None,
+        routing=Routing(relay=relay),
+    )
+    network.start()
+    try:
+        (address,) = relay.addresses
+        found = failed(diagnose(client, f"{address}/p2p-circuit/p2p/{PEER}"))
+    finally:
+        network.stop()
+    assert (found.step, type(found.error)) == ("relay", RelayRefusedError)
+
+
+def test_something_else_where_a_relay_should_be(client: Client) -> None:
+    with serving(echo) as port:
+        circuit = at(port, peer_of(8)) + f"/p2p-circuit/p2p/{PEER}"
+        found = failed(diagnose(client, circuit))
+    assert (found.step, type(found.error)) == ("relay", RemoteProtocolError)
+
+
+def test_a_proxy_that_refuses(tmp_path: Path) -> None:
+    def refuse(connection: socket.socket) -> None:
+        connection.recv(4096)
+        connection.sendall(b"HTTP/1.1 403 Forbidden\r\n\r\n")
+
+    with serving(refuse) as port:
+        client = Client(tmp_path, proxy=f"http://127.0.0.1:{port}")
+        found = failed(diagnose(client, at(4001)))
+    assert found.step == "TCP"
+    assert "403" in found.found
 
 
 def test_another_identity(client: Client, clinic: Clinic) -> None:

@@ -236,6 +236,18 @@ def test_who_does_not_read_is_sent_no_more_and_holds_no_memory(websocket: bool) 
     run(work)
 
 
+@BY
+def test_the_end_of_a_peer_ends_its_pipes(websocket: bool) -> None:
+    async def work() -> None:
+        async with world(websocket=websocket) as here:
+            stream = await here.dial()
+            await says(stream, b"a word")
+        async with stream:
+            assert await stream.receive_some(1) == b""
+
+    run(work)
+
+
 def test_a_peer_without_a_place_or_whose_link_broke_is_refused_at_once() -> None:
     async def work() -> None:
         async with world() as here:

@@ -21,6 +21,14 @@ def test_the_demo_runs_to_its_end_and_shows_the_numbers_of_the_notebook() -> Non
     assert "no process is left" in done.stdout
 
 
+def test_the_example_behind_a_firewall_runs_to_its_end() -> None:
+    command = [sys.executable, "examples/behind_a_firewall.py"]
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = [line.partition(":")[0] for line in done.stdout.splitlines()]
+    assert [line.rpartition(" ")[2] for line in lines] == ["TCP", "TCP", "WebSocket", "WebSocket"]
+
+
 def test_the_example_of_large_data_runs_to_its_end() -> None:
     command = [sys.executable, "examples/large_data.py", "64"]
     done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)

@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from p2pgrid import errors
+from p2pgrid import Client, errors, launch
 from p2pgrid.cli.main import FAILED, REFUSED, UNREACHABLE, USAGE, app, exit_code
 from p2pgrid.cli.output import Format, show_record
 from p2pgrid.client import connect, node_commands
@@ -40,6 +40,9 @@ BY_FAMILY = [
 ]
 
 
+EXPORTED = {"name": "Counter", "file": "counter.py", "methods": ["incr"], "users": ["ann"]}
+
+
 class Actors:
     """Answers as ``python -m actors`` would."""
 
@@ -62,6 +65,8 @@ class Actors:
             self.settings |= json.loads(arguments[0])
         if command == "own":
             (directory / "owner.pub").write_text(arguments[0])
+        if "export" in command:
+            return {"classes": [EXPORTED] if command != "unexport" else []}
         return {
             "name": self.settings.get("name", directory.name),
             "kind": self.settings.get("kind", "domain"),
@@ -72,6 +77,7 @@ class Actors:
             "running": command in {"start", "status"},
             "addresses": [ADDRESS] if command in {"start", "status"} else [],
             "gateway_pid": 0,
+            "metrics": "",
         }
 
     @property
@@ -270,6 +276,16 @@ def test_what_is_made_in_a_home_with_a_key_is_closed(actors: Actors, home: Path)
     assert actors.settings["network_key"] == str(home / "network.key")
 
 
+def test_a_launched_node_is_in_its_clients_network_or_in_the_given_one(
+    actors: Actors, home: Path
+) -> None:
+    client = Client(home, network_key=home / "ours")
+    launch("first", client=client)
+    assert actors.settings["network_key"] == str(home / "ours")
+    launch("second", client=client, network_key=Path("theirs"))
+    assert actors.settings["network_key"] == str(Path("theirs").absolute())
+
+
 def test_an_open_node_is_not_mistaken_for_a_closed_one(actors: Actors, home: Path) -> None:
     Answer("domain", "init", "ucsf")
     settings = {"network_key": str(home / "network.key")}
@@ -396,3 +412,24 @@ def test_what_was_shared_is_taken_back(home: Path, monkeypatch: pytest.MonkeyPat
     assert asked == [("text", None), ("0a" * 16, ADDRESS)]
     refused = Answer("domain", "revoke", "broken")
     assert (refused.code, refused.out) == (REFUSED, "")
+
+
+# --- exported classes -------------------------------------------------------------------------
+
+
+def test_classes_are_exported_shown_and_taken_back(actors: Actors, home: Path) -> None:
+    file = home / "counter.py"
+    assert Answer("domain", "export", str(file), "ucsf", "--format=json").json == [EXPORTED]
+    assert Answer("domain", "exports", "ucsf", "--format=json").json == [EXPORTED]
+    assert Answer("domain", "unexport", "counter.py", "ucsf", "--format=json").json == []
+    assert actors.asked == [("export", str(file)), ("exports",), ("unexport", "counter.py")]
+    table = Answer("domain", "exports", "ucsf")
+    assert all(word in table.out for word in ("Counter", "counter.py", "incr", "ann"))
+
+
+def test_a_file_to_export_is_found_from_where_the_person_stands(
+    actors: Actors, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(home)
+    assert Answer("domain", "export", "counter.py", "ucsf").code == 0
+    assert actors.asked == [("export", str(home / "counter.py"))]

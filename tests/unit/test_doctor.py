@@ -45,6 +45,10 @@ class Ways:
 
     reach = resolve
 
+    def through_relays(self, peer: PeerId, addresses: Sequence[str]) -> tuple[str, ...] | None:
+        good = self.resolve(peer, [it for it in addresses if "/tcp/4003/" not in it])
+        return good if any("p2p-circuit" in it for it in addresses) else None
+
     def shake_hands(self, peer: PeerId, addresses: Sequence[str]) -> None:
         assert peer == PEER
         assert addresses
@@ -121,7 +125,10 @@ def test_all_steps_share_one_deadline(case: Case, monkeypatch: pytest.MonkeyPatc
 
     with_steps(monkeypatch, act)
     findings = examine(case, clock=lambda: now[0])
-    assert [it.step for it in findings if it.outcome == "failed"] == ["relay"]
+    (failed,) = [it for it in findings if it.outcome == "failed"]
+    assert failed.step == "relay"
+    assert isinstance(failed.error, RemoteTimeoutError)
+    assert failed.error.timeout_s == 0  # nothing was left for it
     assert sum(it.seconds for it in findings) <= doctor.TOTAL_S < PROMISED_S
 
 
@@ -154,6 +161,12 @@ def test_a_step_goes_on_with_the_addresses_that_were_good(case: Case) -> None:
     case.addresses, case.way = (bad, ADDRESS), Half()
     assert examine(case)[1].found == "1 of 2 addresses"
     assert len(case.addresses) == 1
+
+
+def test_a_step_goes_on_with_the_relays_that_were_good(case: Case) -> None:
+    circuit = f"/ip4/192.0.2.7/tcp/4004/p2p/{PEER}/p2p-circuit/p2p/{PEER}"
+    case.addresses = (circuit.replace("4004", "4003"), circuit)
+    assert examine(case)[2].found == "1 of 2 addresses"
 
 
 @given(st.floats(-1e9, 1e9), st.floats(0, 100))

@@ -1,6 +1,7 @@
 """What can be exported, and how it is described to scientists."""
 # ruff: noqa: ARG001, ARG002 signatures are what is tested
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ import pytest
 from numpy.typing import NDArray
 
 import p2pgrid
+from actors.__main__ import main
 from actors.exports import Exports
-from p2pgrid.errors import DuplicateError, SchemaError
+from actors.layout import NodeDirectory, NodeSettings
+from p2pgrid.errors import DuplicateError, NodeError, SchemaError
 from p2pgrid.exports import exported
 from p2pgrid.policy.calls import MethodRights
 from p2pgrid.protocol.signatures import MethodInfo, Parameter
@@ -216,3 +219,31 @@ def test_a_damaged_or_changed_file_is_left_out_and_the_others_stay(
     assert "export the file again" in caplog.text
     with pytest.raises(SchemaError, match="not exported here"):
         exports.load_class("Adder")
+
+
+# --- python -m actors -------------------------------------------------------------------------
+
+
+def said(capsys: pytest.CaptureFixture[str], *line: object) -> Any:
+    main([str(word) for word in line])
+    return json.loads(capsys.readouterr().out)
+
+
+def test_the_command_exports_lists_and_takes_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    node = NodeDirectory(tmp_path / "node")
+    node.create(NodeSettings(name="clinic", kind="domain", port=1))
+    for line in (("export", node.path, file(tmp_path, GOOD)), ("exports", node.path)):
+        (row,) = said(capsys, *line)["classes"]
+        assert (row["name"], row["file"], row["methods"]) == ("Adder", "mine.py", ["add"])
+    assert said(capsys, "unexport", node.path, "mine.py") == {"classes": []}
+    refused = said(capsys, "export", node.path, tmp_path / "absent.py")["error"]
+    assert (refused["code"], "no Python file" in refused["text"]) == (SchemaError.code, True)
+
+
+def test_a_network_exports_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    node = NodeDirectory(tmp_path / "node")
+    node.create(NodeSettings(name="city", kind="network", port=1))
+    refused = said(capsys, "exports", node.path)["error"]
+    assert (refused["code"], "only domains" in refused["text"]) == (NodeError.code, True)

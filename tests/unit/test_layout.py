@@ -22,6 +22,22 @@ def test_settings_that_do_not_exist_are_refused_by_name() -> None:
         settings_from({**PLAIN, "prot": 1})
 
 
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"kind": "network", "relayed": True}, "is for domains"),
+        ({"relay_port": 4002}, "are for networks"),
+        ({"websocket_port": 443}, "are for networks"),
+        ({"proxy": "proxy.example:3128"}, "expected a URL"),
+    ],
+)
+def test_what_concerns_relays_goes_with_the_kind_of_the_node(
+    settings: dict[str, object], problem: str
+) -> None:
+    with pytest.raises(SchemaError, match=problem):
+        settings_from({**PLAIN, **settings})
+
+
 def test_a_directory_keeps_its_identity_to_its_owner(tmp_path: Path) -> None:
     directory = NodeDirectory(tmp_path / "bob")
     with pytest.raises(NodeNotFoundError):

@@ -168,3 +168,17 @@ def test_the_end_of_an_older_link_changes_nothing() -> None:
     assert again is lease
     assert leases.release(lease, old, now=0.0) == ()
     assert (lease.holder, leases.next_expiry()) == (new, inf)
+
+
+def test_sessions_by_capabilities_of_an_account_count_together_and_apart_from_its_own() -> None:
+    leases = Leases(lease_s=LEASE_S, limits=LIMITS)
+    own = claimed(leases, "p")
+    assert leases.release(*own, now=0.0) == ()
+    lent = []
+    for number, peer in enumerate("qrs"):
+        owner, link = Owner(PeerId(peer), "ana", f"key/{number}"), Link()
+        objects = cast("SessionObjects", Objects(number))
+        lent.append((leases.claim(owner, link, lambda it=objects: it, now=0.0), link))  # type: ignore[misc]
+    ended = [leases.release(*it, now=1.0) for it in lent]
+    assert ended == [(), (), (lent[0][0],)]
+    assert own[0] in leases
