@@ -3,12 +3,13 @@
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import p2pgrid
-from p2pgrid import ResultPointer
+from p2pgrid import DomainClient, ResultPointer, TensorPointer
 from p2pgrid.config import Limits, Timing
 from p2pgrid.errors import (
     ArgumentError,
@@ -118,6 +119,46 @@ def test_both_domains_write_down_what_moved(two: Two) -> None:
     assert taken.account.startswith("ann via ")
     assert taken.target.endswith(f"from {two.data.peer_id}")
     assert taken.outcome == "taken"
+
+
+def shared(two: Two, giver: DomainClient, **narrowed: Any) -> TensorPointer:
+    """What ben, who has an account at the hospital only, was given of the clinic's closed array."""
+    key = two.ann.wallet.new(two.data.peer_id, "ben").public_key
+    closed = next(it for it in giver.datasets if it.name == "closed").pointers[0]
+    pointer = two.ann.accept(closed.share(key, **narrowed))
+    assert isinstance(pointer, TensorPointer)
+    return pointer
+
+
+def test_an_owner_s_token_lets_an_object_move(two: Two) -> None:
+    two.publish("closed", HEART, allowed_domains=())
+    stats, there = two.stats(), (two.actors.peer_id,)
+    given = shared(two, two.owners[two.clinic], operations="move", to=there)
+    stats.give.remote(given)
+    assert p2pgrid.get(stats.rounded.remote()) == round(float(HEART.mean()))
+    (moved,) = [it for it in two.clinic.state.audit_log() if it.action == "move"]
+    assert moved.account.startswith("owner via ")
+
+
+@pytest.mark.parametrize(
+    "narrowed",
+    [{"operations": "move", "to": (NOBODY,)}, {"operations": ("get", "copy")}],
+    ids=["elsewhere", "something else"],
+)
+def test_a_token_lets_an_object_move_only_as_it_says(two: Two, narrowed: dict[str, Any]) -> None:
+    two.publish("closed", HEART, allowed_domains=())
+    given = shared(two, two.owners[two.clinic], **narrowed)
+    refusal = failure_of(two.stats().mean.remote(given))
+    assert type(refusal) is CapabilityError
+    assert refusal.reason == "scope"
+    outcomes = [it.outcome for it in two.clinic.state.audit_log() if it.action == "move"]
+    assert outcomes == ["refused"]
+
+
+def test_a_scientist_s_token_gives_no_more_than_the_scientist_has(two: Two) -> None:
+    two.publish("closed", HEART, allowed_domains=())
+    given = shared(two, two.data, operations="move")
+    assert type(failure_of(two.stats().mean.remote(given))) is MoveNotPermittedError
 
 
 def test_a_refused_move_leaves_no_trace_of_the_data(
