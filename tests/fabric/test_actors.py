@@ -422,6 +422,19 @@ def test_a_call_that_waits_is_cancelled_and_one_that_is_over_stays(
     assert counter.incr.remote().get() == 1
 
 
+def test_a_call_that_runs_is_cancelled_by_force_only_and_its_actor_with_it(
+    counter: ActorPointer, gate: Gate
+) -> None:
+    running = counter.wait.remote("gate")
+    assert gate.reached.wait(10)
+    p2pgrid.cancel(running)
+    assert p2pgrid.wait([running], timeout=0) == ([], [running])
+    p2pgrid.cancel(running, force=True)
+    for result in (running, counter.incr.remote()):
+        with pytest.raises(ActorDiedError, match="cancelled by force"):
+            result.get()
+
+
 def test_a_killed_actor_is_dead(counter: ActorPointer, gate: Gate) -> None:
     running = counter.wait.remote("gate")
     assert gate.reached.wait(10)

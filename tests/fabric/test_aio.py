@@ -101,7 +101,7 @@ def test_a_task_that_stops_waiting_leaves_the_call_alone(counter: ActorPointer, 
     asyncio.run(program())
 
 
-def test_calls_are_cancelled_and_actors_killed(counter: ActorPointer, gate: Gate) -> None:
+def test_calls_are_cancelled(counter: ActorPointer, gate: Gate) -> None:
     async def program() -> None:
         running, waiting = counter.wait.remote("gate"), counter.incr.remote()
         await asyncio.to_thread(gate.reached.wait, 10)
@@ -110,6 +110,18 @@ def test_calls_are_cancelled_and_actors_killed(counter: ActorPointer, gate: Gate
         with pytest.raises(TaskCancelledError):
             await waiting
         assert await running == "gate"
+        again = GATES["gate"] = Gate()
+        running = counter.wait.remote("gate")
+        await asyncio.to_thread(again.reached.wait, 10)
+        await aio.cancel(running, force=True)
+        again.opened.set()
+        with pytest.raises(ActorDiedError, match="by force"):
+            await running
+
+
+def test_an_actor_is_killed(counter: ActorPointer) -> None:
+    async def program() -> None:
+        assert await counter.incr.remote() == 1
         await aio.kill(counter)
         with pytest.raises(ActorDiedError):
             await counter.incr.remote()
