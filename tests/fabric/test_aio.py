@@ -118,6 +118,8 @@ def test_calls_are_cancelled(counter: ActorPointer, gate: Gate) -> None:
         with pytest.raises(ActorDiedError, match="by force"):
             await running
 
+    asyncio.run(program())
+
 
 def test_an_actor_is_killed(counter: ActorPointer) -> None:
     async def program() -> None:
