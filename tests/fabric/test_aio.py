@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -30,13 +29,6 @@ def owner(grid: Grid) -> DomainClient:
 @pytest.fixture
 def counter(owner: DomainClient) -> ActorPointer:
     return owner.actors.Counter.remote()
-
-
-@pytest.fixture
-def gate() -> Iterator[Gate]:
-    made = GATES["gate"] = Gate()
-    yield made
-    made.opened.set()
 
 
 def test_results_are_awaited(owner: DomainClient, counter: ActorPointer) -> None:

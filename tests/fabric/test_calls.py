@@ -1,7 +1,7 @@
 """Actors of exported classes: make, call, wait, cancel, kill; over the wire, with real threads."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,7 @@ from p2pgrid.protocol.values import Arriving, Ref
 from tests.fabric import exported
 from tests.fabric.calling import Caller
 from tests.fabric.conftest import FabricNode, Grid
-from tests.fabric.gates import GATES, Gate
+from tests.fabric.gates import Gate
 
 SOURCE = Path(exported.__file__)
 
@@ -60,13 +60,6 @@ def owner(grid: Grid, bob: FabricNode) -> DomainClient:
 @pytest.fixture
 def ann(grid: Grid, owner: DomainClient) -> Caller:
     return Caller(grid.user(owner, "ann"))
-
-
-@pytest.fixture
-def gate() -> Iterator[Gate]:
-    made = GATES["gate"] = Gate()
-    yield made
-    made.opened.set()
 
 
 def test_calls_are_carried_out_in_order_and_keep_their_state(ann: Caller) -> None:
