@@ -147,6 +147,15 @@ def test_a_constructor_gives_the_actor_its_sources(bea: Caller) -> None:
         bea.take(counter)
 
 
+def test_what_made_the_making_fail_is_told_to_who_may_read_it(ann: Caller, bea: Caller) -> None:
+    for caller, refusal in ((ann, ActorDiedError), (bea, GetNotPermittedError)):
+        mean = caller.call(caller.make("Stats"), "mean", ref(dataset(caller, "open")))
+        failed = caller.call(caller.make("Counter"), "fail", Ref(mean))
+        counter = caller.make("Counter", Ref(failed))
+        with pytest.raises(refusal):
+            caller.take(caller.call(counter, "incr"))
+
+
 def test_rights_to_classes_and_methods(grid: Grid, owner: DomainClient, ann: Caller) -> None:
     eve = Caller(grid.user(owner, "eve"))
     with pytest.raises(PermissionDeniedError, match="calling Stats"):
