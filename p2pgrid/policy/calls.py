@@ -133,10 +133,9 @@ def require_feasible(options: ActorOptions, machines: Sequence[Mapping[str, floa
     needs = {"CPU": options.num_cpus, "GPU": options.num_gpus, "memory": float(options.memory)}
     asked = {name: amount for name, amount in needs.items() if amount}
     for name, amount in asked.items():
-        if amount > 1 and not amount.is_integer():
-            raise SchemaError(
-                field=name, problem=f"is {amount:g}; above 1 only whole numbers can be"
-            )
+        if amount > 1 and amount % 1:
+            problem = f"is {amount:g}; above 1 only whole numbers can be"
+            raise SchemaError(field=name, problem=problem)
     if any(all(it.get(name, 0.0) >= n for name, n in asked.items()) for it in machines):
         return
     most = {name: max((it.get(name, 0.0) for it in machines), default=0.0) for name in asked}

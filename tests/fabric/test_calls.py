@@ -160,6 +160,13 @@ def test_a_refused_call_fails_what_was_sent_behind_it(ann: Caller) -> None:
         ann.take(dependent)
 
 
+@pytest.mark.parametrize("name", [b"another session!", None])
+def test_a_name_is_used_once_and_by_its_session(ann: Caller, name: bytes | None) -> None:
+    counter = ann.make("Counter")
+    with pytest.raises(TransportError):
+        ann.invoke(m.Call(name or counter, counter, "incr"))
+
+
 # --- waiting ----------------------------------------------------------------------------------
 
 
