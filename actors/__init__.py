@@ -11,7 +11,7 @@ A peer's request arrives in the gateway and goes down this list:
 - ``network``   what a network answers: join, search.
 - ``sessions``  who holds which objects, while links live and for a lease after.
 - ``calls``     exported actors: make, call, cancel, kill; ``taking`` gives their results away.
-  ``inputs``, ``pending``, ``live_actor`` and ``results`` are what it works with.
+  ``inputs``, ``pending``, ``live_actor``, ``roster`` and ``results`` are its parts.
 - ``hosted``    the inside of an actor's process; ``host_channel`` the socket to it;
   ``remote_hosts`` and ``local_hosts`` start such processes, or threads; ``exports`` the classes.
 - ``announcer`` tells the DHT and the networks that this node lives.

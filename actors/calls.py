@@ -6,8 +6,7 @@ of a session end with it; one that an owner has named lives until somebody kills
 gateway's process ends, because what it was given is known only here.
 """
 
-import asyncio
-from collections.abc import Callable, Mapping, Sequence, Sized
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import NamedTuple
@@ -20,17 +19,16 @@ from actors.live_actor import LiveActor
 from actors.pending import PendingCall
 from actors.ports import AuditEvent, HostsPort, StatePort, StorePort
 from actors.results import Result, Results
+from actors.roster import Roster
 from p2pgrid.config import DEFAULT_LIMITS, Limits
 from p2pgrid.errors import (
     ArgumentError,
-    DuplicateError,
     ObjectGoneError,
     P2PGridError,
     PermissionDeniedError,
-    QuotaExceededError,
 )
 from p2pgrid.ids import ObjectId, short
-from p2pgrid.policy.access import Sources, require_owner
+from p2pgrid.policy.access import require_owner
 from p2pgrid.policy.calls import Callee, ExportedClass, may_call, require_call
 from p2pgrid.policy.objects import PREFIX_BYTES, SessionObjects
 from p2pgrid.protocol import faults
@@ -43,7 +41,6 @@ from p2pgrid.protocol.messages import (
     Classes,
     Done,
     FailedOp,
-    Failure,
     FindActor,
     Invoke,
     Invoked,
@@ -54,7 +51,6 @@ from p2pgrid.protocol.messages import (
     Operate,
 )
 from p2pgrid.protocol.signatures import Parameters, check_arguments
-from p2pgrid.protocol.values import Value
 
 Buffers = Sequence[memoryview]
 ClassesByName = Callable[[], Mapping[str, ExportedClass]]
@@ -63,20 +59,31 @@ ClassesByName = Callable[[], Mapping[str, ExportedClass]]
 _encoder = msgspec.msgpack.Encoder()
 
 
+class Held:
+    """The actors and results of one session."""
+
+    def __init__(self, objects: SessionObjects, limits: Limits) -> None:
+        self.results = Results(objects, limits=limits)
+        self.actors: dict[bytes, LiveActor] = {}
+
+    def free(self, object_ids: Sequence[bytes]) -> tuple[bytes, ...]:
+        """Forgets results and actors; those of the names that are neither."""
+        others = []
+        for object_id in object_ids:
+            actor = self.actors.pop(object_id, None)
+            if actor is not None and not actor.options.name:
+                actor.retire()
+            if not self.results.free(object_id):
+                others.append(object_id)
+        return tuple(others)
+
+
 class Caller(NamedTuple):
     """Who calls: an account, and what its session holds."""
 
     account: Account
     objects: SessionObjects
-    held: "Held"
-
-
-class Held:
-    """The actors and results of one session."""
-
-    def __init__(self, limits: Limits) -> None:
-        self.results = Results(limits=limits)
-        self.actors: dict[bytes, LiveActor] = {}
+    held: Held
 
 
 class Calls:
@@ -96,11 +103,7 @@ class Calls:
         self._hosts, self._classes, self._limits = hosts, classes, limits
         self._inputs = Inputs(store, limits=limits, domain=domain)
         self._held: dict[bytes, Held] = {}
-        self._living: set[LiveActor] = set()
-        self._named: dict[str, LiveActor] = {}
-        self._shared: dict[bytes, LiveActor] = {}
-        """Actors with names, and the last of those that had one and died."""
-        self._endings: set[asyncio.Task[None]] = set()
+        self.roster = Roster(hosts, limits=limits)
         self.handlers: Mapping[type[Message], Handler] = MappingProxyType(
             {
                 ListClasses: self._list_classes,
@@ -111,73 +114,28 @@ class Calls:
             }
         )
 
-    def open(self, prefix: bytes) -> None:
+    def open(self, objects: SessionObjects) -> None:
         """Makes room for a session; twice is as once."""
-        self._held.setdefault(prefix, Held(self._limits))
+        self._held.setdefault(objects.prefix, Held(objects, self._limits))
 
     def results_of(self, prefix: bytes) -> Results | None:
         """The results of a session; None when it has ended."""
         held = self._held.get(prefix)
         return None if held is None else held.results
 
+    def free(self, prefix: bytes, object_ids: Sequence[bytes]) -> tuple[bytes, ...]:
+        """Forgets results and actors of a session; those of the names that are neither."""
+        return self._held[prefix].free(object_ids)
+
     async def drop(self, prefix: bytes) -> None:
         """Forgets a session and ends its actors, except those with names."""
-        held = self._held.pop(prefix, None)
-        if held is not None:
-            for actor in held.actors.values():
-                if not actor.options.name:
-                    actor.kill("its session ended")
+        self._held.pop(prefix, None)
+        self.roster.end_session(prefix)
 
     async def close(self) -> None:
         """Ends all actors, at the end of the node."""
-        for actor in tuple(self._living):
-            actor.kill("the node stops")
-        await asyncio.gather(*self._endings)
+        await self.roster.close()
         await self._inputs.close()
-
-    def free(self, prefix: bytes, object_ids: Sequence[bytes]) -> tuple[bytes, ...]:
-        """Forgets results and actors of a session; those of the names that are neither."""
-        held = self._held[prefix]
-        others = []
-        for object_id in object_ids:
-            actor = held.actors.pop(object_id, None)
-            if actor is not None and not actor.options.name:
-                actor.retire()
-            if not held.results.free(object_id):
-                others.append(object_id)
-        return tuple(others)
-
-    def deposit(
-        self, out: bytes, value: Value, arrays: Sequence[Sized] = (), sources: Sources = frozenset()
-    ) -> None:
-        """Gives a session what it waits for, or will; twice is as once.
-
-        ``arrays`` are bytes, or files (``host_channel.FileArray``) which the caller removes when
-        the session is over. ``sources`` decide who may read what a call makes of it.
-
-        Raises:
-            ObjectGoneError: the session has ended.
-            DuplicateError: the name is that of a call.
-            QuotaExceededError: the session keeps too many results.
-        """
-        results, arriving = self._arriving(out)
-        if not arriving.is_ready:
-            arriving.sources = sources
-            results.keep(arriving, value, arrays, header_size=0)
-
-    def abandon(self, out: bytes, failure: Failure) -> None:
-        """Lets fail what waits for ``out``; raises as ``deposit``."""
-        _, arriving = self._arriving(out)
-        arriving.fail(failure)
-
-    def _arriving(self, out: bytes) -> tuple[Results, Result]:
-        held = self._held.get(out[:PREFIX_BYTES])
-        if held is None:
-            raise ObjectGoneError(object_id=short(out), domain=self._domain)
-        known = held.results.get(out)
-        if known is not None and known.callee is not None:
-            raise DuplicateError(what="object", name=short(out))
-        return held.results, known or held.results.open(out, Result())
 
     def caller(self, session: LinkSession, name: str, *, action: str) -> Caller:
         """Who asks on a link, by the right of an account that logged in there."""
@@ -192,7 +150,7 @@ class Calls:
 
     async def _find(self, session: LinkSession, message: FindActor, _: object) -> Answer:
         account = require_account(session, "", action="finding actors", domain=self._domain)
-        actor = self._named.get(message.name)
+        actor = self.roster.named(message.name)
         if actor is None or not may_call(account, Callee(actor.cls)):
             raise ObjectGoneError(object_id=f"actor {message.name!r}", domain=self._domain)
         return Answer(ActorFound(actor.object_id, actor.cls.info))
@@ -243,9 +201,7 @@ class Calls:
         require_call(caller.account, callee, domain=self._domain)
         if name:
             require_owner(caller.account, action="naming an actor", domain=self._domain)
-        if name in self._named:
-            raise DuplicateError(what="actor", name=name)
-        self._check_room(caller)
+        self.roster.check(caller.objects.prefix, name)
         call = self._pending(caller, callee, cls.info.parameters, asked, buffers, result=result)
         actor = LiveActor(
             ObjectId(asked.out),
@@ -253,13 +209,10 @@ class Calls:
             asked.options,
             hosts=self._hosts,
             limits=self._limits,
-            on_death=self._died,
+            on_death=self.roster.died,
         )
         caller.held.actors[asked.out] = actor
-        self._living.add(actor)
-        if name:
-            self._named[name] = self._shared[asked.out] = actor
-            self._forget_dead()
+        self.roster.add(actor)
         actor.make(call)
 
     def _call(self, caller: Caller, asked: Call, buffers: Buffers, result: Result) -> None:
@@ -270,7 +223,7 @@ class Calls:
             raise ArgumentError(call=callee.name, problem="is no method that may be called")
         require_call(caller.account, callee, domain=self._domain)
         call = self._pending(caller, callee, method.parameters, asked, buffers, result=result)
-        result.cancel = partial(actor.cancel, call)
+        result.cancel = partial(self._cancel_call, actor, call)
         if asked.timeout_s is not None:
             call.expire_after(asked.timeout_s, actor.forget)
         actor.submit(caller.objects.prefix, call)
@@ -299,30 +252,31 @@ class Calls:
         return call
 
     def _is_actor(self, caller: Caller, object_id: bytes) -> bool:
-        return object_id in caller.held.actors or object_id in self._shared
+        return self._found(caller, object_id) is not None
 
     def _actor(self, caller: Caller, object_id: bytes) -> LiveActor:
         """An actor of the caller's session, or one that has or had a name."""
-        actor = caller.held.actors.get(object_id) or self._shared.get(object_id)
+        actor = self._found(caller, object_id)
         if actor is None:
             raise ObjectGoneError(object_id=f"actor {short(object_id)}", domain=self._domain)
         return actor
 
-    def _check_room(self, caller: Caller) -> None:
-        mine = sum(not actor.is_dead for actor in caller.held.actors.values())
-        for count, limit in (
-            (mine, self._limits.session_actors),
-            (len(self._living), self._limits.actors),
-        ):
-            if count >= limit:
-                raise QuotaExceededError(what="actors", needed=count + 1, limit=limit)
+    def _found(self, caller: Caller, object_id: bytes) -> LiveActor | None:
+        return caller.held.actors.get(object_id) or self.roster.shared(object_id)
 
     async def _cancel(self, session: LinkSession, message: CancelCall, _: object) -> Answer:
         caller = self.caller(session, "", action="cancelling calls")
         result = caller.held.results.get(message.object_id)
         if result is not None and result.cancel is not None:
-            result.cancel(force=message.force)
+            result.cancel(caller.account, force=message.force)
         return Answer(Done())
+
+    def _cancel_call(
+        self, actor: LiveActor, call: PendingCall, account: Account, *, force: bool
+    ) -> None:
+        if force and actor.options.name:
+            require_owner(account, action="killing a named actor", domain=self._domain)
+        actor.cancel(call, force=force)
 
     async def _kill(self, session: LinkSession, message: KillActor, _: object) -> Answer:
         caller = self.caller(session, "", action="killing actors")
@@ -336,23 +290,11 @@ class Calls:
     async def _free(self, caller: Caller, object_ids: Sequence[bytes]) -> None:
         """Forgets results and actors; tensors as ``Operate`` does."""
         own = [it for it in object_ids if it[:PREFIX_BYTES] == caller.objects.prefix]
-        tensors = self.free(caller.objects.prefix, own)
+        tensors = caller.held.free(own)
         for object_id in tensors:
             caller.objects.free(object_id)
         if tensors:
             await self._store.execute(_encoder.encode(Operate(ops=(), free=tensors)), ())
-
-    def _forget_dead(self) -> None:
-        dead = [object_id for object_id, actor in self._shared.items() if actor.is_dead]
-        for object_id in dead[: max(0, len(self._shared) - self._limits.actors)]:
-            del self._shared[object_id]
-
-    def _died(self, actor: LiveActor) -> None:
-        self._living.discard(actor)
-        self._named.pop(actor.options.name, None)
-        ending = asyncio.get_running_loop().create_task(self._hosts.kill(actor.object_id))
-        self._endings.add(ending)
-        ending.add_done_callback(self._endings.discard)
 
 
 def _event(caller: Caller, action: str, target: str, outcome: str) -> AuditEvent:

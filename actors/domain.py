@@ -161,7 +161,7 @@ class Domain:
     def claim(self, owner: Owner, holder: LinkSession) -> Lease:
         """The session that the owner comes back to, or a new one."""
         lease = self._sessions.claim(owner, holder)
-        self.calls.open(lease.objects.prefix)
+        self.calls.open(lease.objects)
         return lease
 
     def release(self, lease: Lease, holder: LinkSession) -> None:

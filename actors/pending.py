@@ -142,7 +142,7 @@ class PendingCall:
             try:
                 self.hold(given.size)
             except QuotaExceededError as error:
-                self.result.fail(error)
+                self.result.fail(error, self.sources)
         if self.is_ready:
             self._tell_ready()
 

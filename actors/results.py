@@ -3,7 +3,7 @@
 A result is named before it exists; what needs it waits. Rule 1: it settles once, with a value or
 a failure. Rule 2: its sources are those of whatever it tells, also of a failure; they are set when
 the call begins, before anybody may learn how it ends. Rule 3: a session keeps at most
-``session_objects`` results and ``session_bytes`` bytes of them.
+``session_objects`` results; their bytes, and those of arguments that wait, are of its quota.
 """
 
 import asyncio
@@ -16,18 +16,19 @@ from p2pgrid.config import Limits
 from p2pgrid.errors import P2PGridError, QuotaExceededError
 from p2pgrid.policy.access import Sources
 from p2pgrid.policy.calls import Callee
+from p2pgrid.policy.objects import SessionObjects
 from p2pgrid.protocol import faults
-from p2pgrid.protocol.messages import Failure
+from p2pgrid.protocol.messages import Account, Failure
 from p2pgrid.protocol.values import Value
 
 NO_SOURCES: Sources = frozenset()
 
 
 class Cancel(Protocol):
-    """See ``LiveActor.cancel``."""
+    """Cancels a call, by the right of an account; see ``LiveActor.cancel``."""
 
-    def __call__(self, *, force: bool) -> None:
-        """Cancels the call."""
+    def __call__(self, account: Account, *, force: bool) -> None:
+        """Raises ``PermissionDeniedError`` where force needs an owner."""
 
 
 class Result:
@@ -100,11 +101,9 @@ class Result:
 class Results:
     """The results of one session by name; see the rules at the head of the module."""
 
-    def __init__(self, *, limits: Limits) -> None:
-        self._limits = limits
+    def __init__(self, objects: SessionObjects, *, limits: Limits) -> None:
+        self._objects, self._limits = objects, limits
         self._named: dict[bytes, Result] = {}
-        self.held_bytes = 0
-        """Of results, and of arguments that wait."""
 
     def open(self, object_id: bytes, result: Result) -> Result:
         """Names a result that is to come.
@@ -133,14 +132,11 @@ class Results:
         Raises:
             QuotaExceededError: there are not so many left.
         """
-        needed, limit = self.held_bytes + size, self._limits.session_bytes
-        if needed > limit:
-            raise QuotaExceededError(what="bytes", needed=needed, limit=limit)
-        self.held_bytes = needed
+        self._objects.charge(size)
 
     def discharge(self, size: int) -> None:
         """Gives bytes back."""
-        self.held_bytes -= size
+        self._objects.discharge(size)
 
     def keep(
         self, result: Result, value: Value, buffers: Sequence[Sized], *, header_size: int

@@ -15,7 +15,7 @@ from actors.results import Result
 from p2pgrid.config import DEFAULT_LIMITS, Limits
 from p2pgrid.errors import GetNotPermittedError, ObjectGoneError
 from p2pgrid.ids import short
-from p2pgrid.policy.access import Allowed, may_get
+from p2pgrid.policy.access import Allowed
 from p2pgrid.policy.calls import may_read
 from p2pgrid.protocol.codec import MAX_BUFFERS, MAX_HEADER, Buffer
 from p2pgrid.protocol.messages import (
@@ -83,8 +83,8 @@ class Taking:
         return refusal, "refused"
 
     def _may_read(self, account: Account, result: Result) -> bool:
-        if result.callee is None:  # refused before it was known what it calls, or deposited
-            return not result.sources or may_get(account, result.sources, self._allowed)
+        if result.callee is None:  # a call that was refused; what another domain deposited stays
+            return result.failure is not None and not result.sources
         return may_read(account, result.callee, result.sources, self._allowed)
 
     def _gone(self, object_id: bytes) -> Result:

@@ -43,8 +43,8 @@ class Limits:
     """Bytes of the disk that no array may take: the node's own records need them."""
     session_objects: int = 100_000
     session_bytes: int = 1024 * MIB
-    """Of one session, and of all those of one account that wait for it to come back; once more
-    for what its calls return."""
+    """Of one session, and of all those of one account that wait for it to come back; objects count
+    once more for what its calls return, bytes together."""
     actors: int = 256
     session_actors: int = 64
     """Exported actors that live: of all sessions, and of one."""

@@ -53,7 +53,7 @@ class SessionObjects:
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of memory that the objects take, datasets not counted."""
+        """Bytes of memory that the objects take, with what calls return; datasets not counted."""
         return self._bytes
 
     def admit(self, op: Op, buffer_sizes: Sequence[int] = ()) -> Failure | None:
@@ -104,6 +104,21 @@ class SessionObjects:
             self._bytes -= label.meta.nbytes
         self._failed.pop(object_id, None)
 
+    def charge(self, size: int) -> None:
+        """Takes bytes of the session's quota, for an object that may be kept elsewhere.
+
+        Raises:
+            QuotaExceededError: there are not so many left.
+        """
+        needed, limit = self._bytes + size, self._limits.session_bytes
+        if needed > limit:
+            raise QuotaExceededError(what="bytes", needed=needed, limit=limit)
+        self._bytes = needed
+
+    def discharge(self, size: int) -> None:
+        """Gives bytes back."""
+        self._bytes -= size
+
     def find(self, object_id: bytes) -> Label:
         """The label of an object of this session or of a dataset.
 
@@ -140,13 +155,8 @@ class SessionObjects:
         if len(self._labels) + len(self._failed) >= self._limits.session_objects:
             limit = self._limits.session_objects
             raise QuotaExceededError(what="objects", needed=limit + 1, limit=limit)
-        if label.borrowed:
-            return
-        needed = self._bytes + label.meta.nbytes
-        if needed > self._limits.session_bytes:
-            limit = self._limits.session_bytes
-            raise QuotaExceededError(what="bytes", needed=needed, limit=limit)
-        self._bytes = needed
+        if not label.borrowed:
+            self.charge(label.meta.nbytes)
 
     def first_failure(self, op: Op) -> Failure | None:
         """The failure of the first operand that failed; None when none did."""

@@ -1,8 +1,11 @@
 """A program that calls actors by the messages themselves, as any peer may write them."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from actors.calls import Calls
+from actors.domain import Domain
 from p2pgrid import DomainClient
 from p2pgrid.errors import P2PGridError
 from p2pgrid.ids import ObjectId
@@ -14,8 +17,26 @@ from p2pgrid.protocol.values import (
     no_references,
     unpack,
 )
+from tests.fabric import exported
+from tests.fabric.conftest import FabricNode, Grid
 
 DEADLINE_S = 10.0
+
+
+SOURCE = Path(exported.__file__)
+
+
+def hospital(grid: Grid, name: str = "hospital") -> FabricNode:
+    """A domain that exports the classes of ``exported``."""
+    node = grid.launch(name)
+    node.exports.add(SOURCE)
+    return node
+
+
+def calls_of(node: FabricNode) -> Calls:
+    """The calls of a domain, from the inside."""
+    assert isinstance(node.node._service, Domain)
+    return node.node._service.calls
 
 
 class Caller:

@@ -33,9 +33,9 @@ from p2pgrid.errors import (
     ValueTypeError,
 )
 from p2pgrid.ids import PeerId
+from tests.fabric.calling import calls_of, hospital
 from tests.fabric.conftest import FabricNode, Grid
 from tests.fabric.gates import Gate
-from tests.fabric.test_calls import calls_of, hospital
 
 
 @pytest.fixture
@@ -348,9 +348,9 @@ def test_results_and_actors_are_freed_with_their_pointers(
     until(lambda: held(bob) <= before + 3, counter)
     last = ann.actors.Counter.remote().incr.remote()
     assert last.get() == 1
-    assert len(calls_of(bob)._living) == 2
+    assert len(calls_of(bob).roster) == 2
     del last
-    until(lambda: len(calls_of(bob)._living) == 1, counter)
+    until(lambda: len(calls_of(bob).roster) == 1, counter)
 
 
 def test_a_call_whose_result_nobody_holds_is_carried_out(counter: ActorPointer) -> None:

@@ -16,9 +16,9 @@ from p2pgrid.errors import (
     TaskError,
     TransportError,
 )
+from tests.fabric.calling import hospital
 from tests.fabric.conftest import Grid
 from tests.fabric.gates import GATES, Gate
-from tests.fabric.test_calls import hospital
 
 
 @pytest.fixture

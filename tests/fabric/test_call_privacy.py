@@ -17,9 +17,9 @@ from p2pgrid.errors import (
 from p2pgrid.ids import ObjectId
 from p2pgrid.protocol import messages as m
 from p2pgrid.protocol.values import Ref
-from tests.fabric.calling import Caller
+from tests.fabric.calling import Caller, hospital
 from tests.fabric.conftest import FabricNode, Grid
-from tests.fabric.test_calls import hospital
+from tests.fabric.gates import GATES, Gate
 
 VALUES = np.array([1.25, 2.5, 4.0])
 LARGE = np.arange(100_000.0)
@@ -141,11 +141,33 @@ def test_so_is_the_end_of_an_actor(bob: FabricNode, ann: Caller, bea: Caller) ->
             caller.take(caller.call(counter, "incr"))
 
 
+def test_so_is_a_restart(bob: FabricNode, bea: Caller) -> None:
+    gate = GATES["private"] = Gate()
+    mean = bea.call(bea.make("Stats"), "mean", ref(dataset(bea, "open")))
+    counter = bea.make("Counter", 0, Ref(mean), max_restarts=1)
+    running = bea.call(counter, "wait", "private")
+    assert gate.reached.wait(10)
+    bob.hosts._threads[counter].crash()
+    with pytest.raises(GetNotPermittedError):
+        bea.take(running)
+    gate.opened.set()
+
+
 def test_a_constructor_gives_the_actor_its_sources(bea: Caller) -> None:
     mean = bea.call(bea.make("Stats"), "mean", ref(dataset(bea, "open")))
-    counter = bea.make("Counter", Ref(mean))
-    with pytest.raises(GetNotPermittedError):
-        bea.take(counter)
+    counter = bea.make("Counter", 0, Ref(mean))
+    for told in (counter, bea.call(counter, "incr")):
+        with pytest.raises(GetNotPermittedError):
+            bea.take(told)
+
+
+def test_what_made_the_making_fail_is_told_to_who_may_read_it(ann: Caller, bea: Caller) -> None:
+    for caller, refusal in ((ann, ActorDiedError), (bea, GetNotPermittedError)):
+        mean = caller.call(caller.make("Stats"), "mean", ref(dataset(caller, "open")))
+        failed = caller.call(caller.make("Counter"), "fail", Ref(mean))
+        counter = caller.make("Counter", 0, Ref(failed))
+        with pytest.raises(refusal):
+            caller.take(caller.call(counter, "incr"))
 
 
 def test_rights_to_classes_and_methods(grid: Grid, owner: DomainClient, ann: Caller) -> None:
@@ -157,6 +179,30 @@ def test_rights_to_classes_and_methods(grid: Grid, owner: DomainClient, ann: Cal
     assert [it.name for it in answer.classes] == ["Counter"]
     with pytest.raises(PermissionDeniedError, match=r"calling Stats\.size"):
         ann.call(ann.make("Stats"), "size")
+
+
+def test_a_named_actor_is_found_by_who_may_use_its_class(
+    grid: Grid, bob: FabricNode, owner: DomainClient, ann: Caller
+) -> None:
+    shared = Caller(grid.owner_of(bob)).make("Stats", name="shared")
+    found = ann.ask(m.FindActor("shared")).message
+    assert isinstance(found, m.ActorFound)
+    eve = Caller(grid.user(owner, "eve"))
+    with pytest.raises(ObjectGoneError, match="shared"):
+        eve.ask(m.FindActor("shared"))
+    with pytest.raises(PermissionDeniedError):
+        eve.call(shared, "mean")
+
+
+def test_what_one_caller_gives_a_named_actor_bars_the_others(
+    grid: Grid, bob: FabricNode, ann: Caller, bea: Caller
+) -> None:
+    shared = Caller(grid.owner_of(bob)).make("Stats", name="shared")
+    assert bea.take(bea.call(shared, "describe", {})) == []
+    ann.take(ann.call(shared, "give", ref(dataset(ann, "open"))))
+    with pytest.raises(GetNotPermittedError):
+        bea.take(bea.call(shared, "mean"))
+    assert ann.take(ann.call(shared, "mean")) == VALUES.mean()
 
 
 def test_a_second_account_of_the_link_reads_by_its_own_right(
@@ -210,9 +256,9 @@ def test_a_tensor_that_failed_or_is_gone_fails_the_call(ann: Caller) -> None:
     stats = ann.make("Stats")
     with pytest.raises(ObjectGoneError):
         ann.call(stats, "mean", Ref(ObjectId(b"no such object!!")))
-    derived = (dataset(ann, "open") + 1).block
-    used = ann.call(stats, "mean", ref(derived))
-    ann.ask(m.Invoke((), (derived._id,)))
+    derived, used = (dataset(ann, "open") + 1).block, ann.name()
+    call = m.Call(used, stats, "mean", (ref(derived),))
+    ann.ask(m.Invoke((call,), (derived._id,)))  # freed after the calls of the same message
     assert ann.take(used) == VALUES.mean() + 1
     with pytest.raises(ObjectGoneError):
         ann.call(stats, "mean", ref(derived))

@@ -9,9 +9,9 @@ import p2pgrid
 from p2pgrid import ActorPointer, DomainClient
 from p2pgrid.client.watching import Watch
 from p2pgrid.errors import ActorDiedError, GetTimeoutError, SchemaError, TaskCancelledError
+from tests.fabric.calling import hospital
 from tests.fabric.conftest import Grid
 from tests.fabric.gates import Gate
-from tests.fabric.test_calls import hospital
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from actors.exports import Exports
@@ -120,5 +121,16 @@ def test_a_named_actor_is_shared_and_ends_with_the_gateway(clusters: RealGrid) -
         gus.ask(m.FindActor("shared"))
     with pytest.raises(ObjectGoneError):
         gus.call(shared, "incr")
-    kill_and_wait(host) if Path(f"/proc/{host}").exists() else None
+    psutil.wait_procs([psutil.Process(host)] if psutil.pid_exists(host) else [], timeout=10)
+    assert not psutil.pid_exists(host)
     assert gus.take(gus.call(gus.make("Tally"), "incr")) == 1
+
+
+@pytest.mark.ray
+def test_inside_the_cluster_a_handle_is_rays_own(clusters: RealGrid) -> None:
+    bob = clusters.domain()
+    hal = caller(clusters, bob, "hal")
+    first, second = hal.make("Tally", 5), hal.make("Tally")
+    assert hal.take(hal.call(first, "incr")) == 6
+    assert hal.take(hal.call(second, "incr_of", bob.peer_id, first.hex())) == 16
+    assert hal.take(hal.call(first, "incr")) == 17
