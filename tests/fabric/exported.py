@@ -11,10 +11,10 @@ from tests.fabric.gates import GATES
 class Counter:
     """Counts."""
 
-    def __init__(self, start: int = 0) -> None:
+    def __init__(self, start: int = 0, limit: float = 0.0) -> None:
         if start < 0:
             raise ValueError(f"the private start is {start}")
-        self.count = start
+        self.count, self.limit = start, limit
 
     @p2pgrid.method
     def incr(self, by: int = 1) -> int:
