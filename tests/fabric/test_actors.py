@@ -508,7 +508,7 @@ def test_a_call_whose_result_nobody_holds_is_carried_out(counter: ActorPointer) 
 
 def test_reprs_say_what_and_where_and_no_values(ann: DomainClient, counter: ActorPointer) -> None:
     assert "<ActorClass Counter(start: int = ...) at hospital: " in repr(ann.actors.Counter)
-    assert "Stats() at hospital" in repr(ann.actors)
+    assert "Stats(first: array | None = ...) at hospital" in repr(ann.actors)
     result = counter.incr.remote(12345)
     result.get()
     assert repr(counter) == f"<ActorPointer Counter {counter._id[-4:].hex()} at hospital>"
