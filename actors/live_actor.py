@@ -146,7 +146,7 @@ class LiveActor:
         if not self._made.is_ready:
             self._made.when_ready(ready.set)
             await ready.wait()
-        sources = self._gathered.give(self._made.sources | self._made.result.sources)
+        sources = self._gathered.give(self._made.sources)
         if self._made.result.failure is not None:
             raise faults.error_of(self._made.result.failure)
         self._made.result.sources = sources

@@ -11,10 +11,10 @@ from tests.fabric.gates import GATES
 class Counter:
     """Counts."""
 
-    def __init__(self, start: int = 0, limit: float = 0.0) -> None:
+    def __init__(self, start: int = 0) -> None:
         if start < 0:
             raise ValueError(f"the private start is {start}")
-        self.count, self.limit = start, limit
+        self.count = start
 
     @p2pgrid.method
     def incr(self, by: int = 1) -> int:
@@ -53,8 +53,8 @@ class Counter:
 class Stats:
     """Of what it was given."""
 
-    def __init__(self) -> None:
-        self._seen: list[NDArray[np.float64]] = []
+    def __init__(self, first: np.ndarray | None = None) -> None:
+        self._seen: list[NDArray[np.float64]] = [] if first is None else [first]
 
     @p2pgrid.method
     def give(self, values: NDArray[np.float64]) -> None:

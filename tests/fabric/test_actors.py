@@ -359,7 +359,7 @@ def test_reprs_say_what_and_where_and_no_values(ann: DomainClient, counter: Acto
     assert "<ActorClass Counter(start: int = ..., limit: float = ...) at hospital: " in repr(
         ann.actors.Counter
     )
-    assert "Stats() at hospital" in repr(ann.actors)
+    assert "Stats(first: array | None = ...) at hospital" in repr(ann.actors)
     result = counter.incr.remote(12345)
     result.get()
     assert repr(counter) == f"<ActorPointer Counter {counter._id[-4:].hex()} at hospital>"

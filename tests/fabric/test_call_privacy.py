@@ -144,7 +144,8 @@ def test_so_is_the_end_of_an_actor(bob: FabricNode, ann: Caller, bea: Caller) ->
 def test_so_is_a_restart(bob: FabricNode, bea: Caller) -> None:
     gate = GATES["private"] = Gate()
     mean = bea.call(bea.make("Stats"), "mean", ref(dataset(bea, "open")))
-    counter = bea.make("Counter", 0, Ref(mean), max_restarts=1)
+    counter = bea.make("Counter", max_restarts=1)
+    bea.call(counter, "fail", Ref(mean))
     running = bea.call(counter, "wait", "private")
     assert gate.reached.wait(10)
     bob.hosts._threads[counter].crash()
@@ -154,9 +155,8 @@ def test_so_is_a_restart(bob: FabricNode, bea: Caller) -> None:
 
 
 def test_a_constructor_gives_the_actor_its_sources(bea: Caller) -> None:
-    mean = bea.call(bea.make("Stats"), "mean", ref(dataset(bea, "open")))
-    counter = bea.make("Counter", 0, Ref(mean))
-    for told in (counter, bea.call(counter, "incr")):
+    stats = bea.make("Stats", ref(dataset(bea, "open")))
+    for told in (stats, bea.call(stats, "mean")):
         with pytest.raises(GetNotPermittedError):
             bea.take(told)
 
@@ -165,9 +165,9 @@ def test_what_made_the_making_fail_is_told_to_who_may_read_it(ann: Caller, bea: 
     for caller, refusal in ((ann, ActorDiedError), (bea, GetNotPermittedError)):
         mean = caller.call(caller.make("Stats"), "mean", ref(dataset(caller, "open")))
         failed = caller.call(caller.make("Counter"), "fail", Ref(mean))
-        counter = caller.make("Counter", 0, Ref(failed))
+        stats = caller.make("Stats", Ref(failed))
         with pytest.raises(refusal):
-            caller.take(caller.call(counter, "incr"))
+            caller.take(caller.call(stats, "mean"))
 
 
 def test_rights_to_classes_and_methods(grid: Grid, owner: DomainClient, ann: Caller) -> None:
