@@ -90,7 +90,7 @@ class Hosted:
             return function(*args, **kwargs)
 
     def _name_of(self, call: HostCall) -> str:
-        return f"{self._name}.{call.method}" if call.method else self._name
+        return f"{self._name}.{call.method}" if call.method else f"the constructor of {self._name}"
 
 
 class HostThread:

@@ -84,6 +84,7 @@ class LiveActor:
         """Starts its process, and makes its object when all is there that the constructor needs."""
         self._made = construct
         self._life = asyncio.get_running_loop().create_task(self._live())
+        self._life.add_done_callback(self._life_over)
 
     def submit(self, session: bytes, call: PendingCall) -> None:
         """Calls it, behind what this session has called before."""
@@ -125,12 +126,14 @@ class LiveActor:
         self._end_if_idle()
 
     async def _live(self) -> None:
-        try:
-            await self._prepare()
-            await self._hosts.start(self.object_id, self.cls.info.name, self.options)
-            while True:
-                await self._one_life()
-        except P2PGridError as error:
+        await self._prepare()
+        await self._hosts.start(self.object_id, self.cls.info.name, self.options)
+        while True:
+            await self._one_life()
+
+    def _life_over(self, life: "asyncio.Task[None]") -> None:
+        error = None if life.cancelled() else life.exception()
+        if error is not None:
             self._die(self._told(error), self._gathered.sources)
 
     async def _prepare(self) -> None:
@@ -143,9 +146,10 @@ class LiveActor:
         if not self._made.is_ready:
             self._made.when_ready(ready.set)
             await ready.wait()
+        sources = self._gathered.give(self._made.sources)
         if self._made.result.failure is not None:
             raise faults.error_of(self._made.result.failure)
-        self._made.result.sources = self._gathered.give(self._made.sources)
+        self._made.result.sources = sources
         arrays: Arrays = []
         self._making = self._made.begin(CONSTRUCTION, arrays), arrays
 
@@ -236,14 +240,14 @@ class LiveActor:
         for session in tuple(self._queues):
             self._pump(session)
 
-    def _told(self, error: P2PGridError) -> P2PGridError:
+    def _told(self, error: BaseException) -> P2PGridError:
         """What callers learn of why it died."""
         if isinstance(error, TaskError):
-            reason = f"its constructor raised an error, which the owner finds as {error.reference}"
+            reason = f"{error.call} raised an error, which the owner finds as {error.reference}"
             return ActorDiedError(actor=self.name, reason=reason)
         if isinstance(error, ActorDiedError):
             return ActorDiedError(actor=self.name, reason=error.reason)
-        if faults.is_public(error):
+        if isinstance(error, P2PGridError) and faults.is_public(error):
             return error
         reference = secrets.token_hex(4)
         log.error("an actor failed", exc_info=error, extra={"reference": reference})
@@ -265,8 +269,7 @@ class LiveActor:
         self._under_way, self._queues = {}, {}
         for call in calls:
             call.result.fail(*self._death)
-        if asyncio.current_task() is not self._life:
-            self._life.cancel()
+        self._life.cancel()
         self._on_death(self)
 
     def _end_if_idle(self) -> None:

@@ -25,10 +25,12 @@ WEBSOCKET = "/tls/ws"
 
 
 class Place(NamedTuple):
-    """Where a relay takes pipes: first as others are told, then as we bring them."""
+    """What we have of a relay."""
 
-    told: tuple[str, ...]
+    addresses: tuple[str, ...]
+    """Where others reach us by it."""
     relays: tuple[str, ...]
+    """Where it takes our pipes; the way on which we reach it comes first."""
 
 
 class Places:
@@ -44,8 +46,8 @@ class Places:
     @property
     def addresses(self) -> tuple[str, ...]:
         """Where others reach us, by the relays."""
-        told = (circuits(place.told, self._peer.peer_id) for place in self._places.values())
-        return tuple(address for addresses in told for address in addresses)
+        places = tuple(self._places.values())  # another thread may add one
+        return tuple(address for place in places for address in place.addresses)
 
     def is_at(self, network: PeerId) -> bool:
         """Whether we have a place there, or had one before the link broke."""
@@ -59,6 +61,7 @@ class Places:
             link: to the network, where we have listed ourselves.
 
         Raises:
+            AddressError: it tells addresses that nobody could dial.
             BusyError: all its places are taken.
             TransportError, RemoteProtocolError: it did not answer, or not with a place.
         """
@@ -72,7 +75,8 @@ class Places:
         by_websocket = WEBSOCKET in network
         same_way = sorted(answer.addresses, key=lambda it: (WEBSOCKET in it) is not by_websocket)
         relays = (network, *same_way) if by_websocket else tuple(same_way)
-        self._places[link.peer] = Place(answer.addresses, relays)
+        addresses = circuits(answer.addresses, self._peer.peer_id)
+        self._places[link.peer] = Place(addresses, relays)
 
     async def _incoming(self, session: LinkSession, message: Incoming, _: object) -> Answer:
         """Somebody dials us at a relay: brings the pipe that is asked for."""

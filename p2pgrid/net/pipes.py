@@ -97,8 +97,11 @@ class Pipes:
         if len(self._nursery.child_tasks) >= self._limit:
             raise BusyError(limit=self._limit)
         near = await trio.open_tcp_stream(*to)
-        async with _closed_on_error(near, "our own port"):
+        try:
             far = await self._first_of(relays, Take(ticket))
+        except BaseException:
+            await trio.aclose_forcefully(near)
+            raise
         self._nursery.start_soon(self._carry, far, near)
 
     async def _first_of(self, relays: Sequence[Route], hello: Hello) -> Stream:

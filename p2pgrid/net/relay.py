@@ -134,7 +134,7 @@ class Relay:
                 with self._places.pipe(to=hello.peer, origin=origin):
                     await self._dial(pipe, hello)
         except RefusedError as refused:
-            log.info("pipe refused", extra={"verdict": refused.verdict.name})
+            log.debug("pipe refused", extra={"verdict": refused.verdict.name})
             await pipe.send_all(bytes([refused.verdict]))
 
     async def _take(self, pipe: Stream, hello: Take) -> None:

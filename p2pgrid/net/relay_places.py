@@ -78,7 +78,7 @@ class Places:
         Raises:
             RefusedError: there are too many.
         """
-        ends = (f"to {to}", f"from {origin}")
+        ends = (f"to {to}", f"from {origin}")  # each pipe is counted at both
         if self._pipes.total() >= 2 * self._limits.pipes or any(
             self._pipes[end] >= self._limits.peer_pipes for end in ends
         ):

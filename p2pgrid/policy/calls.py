@@ -11,7 +11,12 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from p2pgrid.errors import ActorUnschedulableError, GetNotPermittedError, PermissionDeniedError
+from p2pgrid.errors import (
+    ActorUnschedulableError,
+    GetNotPermittedError,
+    PermissionDeniedError,
+    SchemaError,
+)
 from p2pgrid.ids import short
 from p2pgrid.policy.access import Allowed, Sources, may_get
 from p2pgrid.protocol.messages import Account, ActorOptions
@@ -121,11 +126,16 @@ def require_feasible(options: ActorOptions, machines: Sequence[Mapping[str, floa
     ``machines`` are all resources of each, in Ray's words and units.
 
     Raises:
+        SchemaError: part of a resource above one, which Ray does not give.
         ActorUnschedulableError: with the first resource of which no machine has enough; or the
             first at all, when each is there, but on different machines.
     """
     needs = {"CPU": options.num_cpus, "GPU": options.num_gpus, "memory": float(options.memory)}
     asked = {name: amount for name, amount in needs.items() if amount}
+    for name, amount in asked.items():
+        if amount > 1 and amount % 1:
+            problem = f"is {amount:g}; above 1 only whole numbers can be"
+            raise SchemaError(field=name, problem=problem)
     if any(all(it.get(name, 0.0) >= n for name, n in asked.items()) for it in machines):
         return
     most = {name: max((it.get(name, 0.0) for it in machines), default=0.0) for name in asked}

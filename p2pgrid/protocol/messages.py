@@ -29,6 +29,8 @@ MAX_CLASSES = 256
 MAX_WAIT_S = 20.0
 """How long a node keeps a question about results open; whoever waits longer asks again."""
 MAX_CAPABILITY_BYTES = 4096
+MAX_RELAY_ADDRESS = 160
+"""With the peer that it leads to behind it, it fits into a record."""
 
 Id = Annotated[bytes, Meta(min_length=16, max_length=16)]
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -551,7 +553,8 @@ class Reserved(_Message, frozen=True, tag="reserved"):
     """The place holds as long as this link; the relay takes pipes at these multiaddrs."""
 
     addresses: Annotated[
-        tuple[Annotated[str, Meta(max_length=256)], ...], Meta(min_length=1, max_length=4)
+        tuple[Annotated[str, Meta(max_length=MAX_RELAY_ADDRESS)], ...],
+        Meta(min_length=1, max_length=4),
     ]
 
 

@@ -23,6 +23,7 @@ from p2pgrid.ids import PeerId
 from p2pgrid.net.link import Inbound
 from p2pgrid.protocol.messages import Account
 from p2pgrid.testing.network import MemoryNetwork
+from tests.fabric.gates import GATES, Gate
 
 
 class FabricNode:
@@ -189,3 +190,11 @@ def make_grid(tmp_path: Path) -> Iterator[Callable[..., Grid]]:
     yield make
     for each in made:
         each.close()
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    """By which a test holds up a call of ``exported``."""
+    made = GATES["gate"] = Gate()
+    yield made
+    made.opened.set()

@@ -53,8 +53,8 @@ class Counter:
 class Stats:
     """Of what it was given."""
 
-    def __init__(self) -> None:
-        self._seen: list[NDArray[np.float64]] = []
+    def __init__(self, first: np.ndarray | None = None) -> None:
+        self._seen: list[NDArray[np.float64]] = [] if first is None else [first]
 
     @p2pgrid.method
     def give(self, values: NDArray[np.float64]) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -30,13 +29,6 @@ def owner(grid: Grid) -> DomainClient:
 @pytest.fixture
 def counter(owner: DomainClient) -> ActorPointer:
     return owner.actors.Counter.remote()
-
-
-@pytest.fixture
-def gate() -> Iterator[Gate]:
-    made = GATES["gate"] = Gate()
-    yield made
-    made.opened.set()
 
 
 def test_results_are_awaited(owner: DomainClient, counter: ActorPointer) -> None:
@@ -101,7 +93,7 @@ def test_a_task_that_stops_waiting_leaves_the_call_alone(counter: ActorPointer, 
     asyncio.run(program())
 
 
-def test_calls_are_cancelled_and_actors_killed(counter: ActorPointer, gate: Gate) -> None:
+def test_calls_are_cancelled(counter: ActorPointer, gate: Gate) -> None:
     async def program() -> None:
         running, waiting = counter.wait.remote("gate"), counter.incr.remote()
         await asyncio.to_thread(gate.reached.wait, 10)
@@ -110,6 +102,20 @@ def test_calls_are_cancelled_and_actors_killed(counter: ActorPointer, gate: Gate
         with pytest.raises(TaskCancelledError):
             await waiting
         assert await running == "gate"
+        again = GATES["gate"] = Gate()
+        running = counter.wait.remote("gate")
+        await asyncio.to_thread(again.reached.wait, 10)
+        await aio.cancel(running, force=True)
+        again.opened.set()
+        with pytest.raises(ActorDiedError, match="by force"):
+            await running
+
+    asyncio.run(program())
+
+
+def test_an_actor_is_killed(counter: ActorPointer) -> None:
+    async def program() -> None:
+        assert await counter.incr.remote() == 1
         await aio.kill(counter)
         with pytest.raises(ActorDiedError):
             await counter.incr.remote()

@@ -1,6 +1,6 @@
 """How much a session may make and keep, and what arrives for it from elsewhere."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ from p2pgrid.protocol import messages as m
 from p2pgrid.protocol.values import Arriving
 from tests.fabric.calling import Caller, calls_of, hospital
 from tests.fabric.conftest import FabricNode, Grid
-from tests.fabric.gates import GATES, Gate
+from tests.fabric.gates import Gate
 
 
 @pytest.fixture
@@ -36,13 +36,6 @@ def owner(grid: Grid, bob: FabricNode) -> DomainClient:
 @pytest.fixture
 def ann(grid: Grid, owner: DomainClient) -> Caller:
     return Caller(grid.user(owner, "ann"))
-
-
-@pytest.fixture
-def gate() -> Iterator[Gate]:
-    made = GATES["gate"] = Gate()
-    yield made
-    made.opened.set()
 
 
 # --- bounds -----------------------------------------------------------------------------------

@@ -1,7 +1,5 @@
 """How calls and actors end: cancelled, late, killed, crashed, restarted, with their session."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from p2pgrid import DomainClient
@@ -19,7 +17,7 @@ from p2pgrid.protocol import messages as m
 from p2pgrid.protocol.values import Ref
 from tests.fabric.calling import Caller, calls_of, hospital
 from tests.fabric.conftest import FabricNode, Grid
-from tests.fabric.gates import GATES, Gate
+from tests.fabric.gates import Gate
 
 
 @pytest.fixture
@@ -35,13 +33,6 @@ def owner(grid: Grid, bob: FabricNode) -> DomainClient:
 @pytest.fixture
 def ann(grid: Grid, owner: DomainClient) -> Caller:
     return Caller(grid.user(owner, "ann"))
-
-
-@pytest.fixture
-def gate() -> Iterator[Gate]:
-    made = GATES["gate"] = Gate()
-    yield made
-    made.opened.set()
 
 
 # --- cancel, deadline, kill -------------------------------------------------------------------
@@ -113,7 +104,7 @@ def test_a_killed_actor_ends_what_is_under_way_and_all_later_calls(ann: Caller, 
 def test_a_constructor_that_raises_is_told_as_death(ann: Caller) -> None:
     counter = ann.make("Counter", -5)
     for call in (counter, ann.call(counter, "incr")):
-        with pytest.raises(ActorDiedError, match="its constructor raised") as died:
+        with pytest.raises(ActorDiedError, match="the constructor of Counter raised") as died:
             ann.take(call)
         assert "-5" not in str(died.value)
 
@@ -129,6 +120,20 @@ def test_an_actor_whose_handle_was_freed_ends_when_its_calls_have(
     with pytest.raises(ObjectGoneError, match="actor"):
         ann.call(counter, "incr")
     assert not bob.hosts._threads
+
+
+def test_an_actor_whose_process_cannot_start_is_dead(
+    bob: FabricNode, ann: Caller, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(*_: object) -> None:
+        raise RuntimeError("something private about the machine")
+
+    monkeypatch.setattr(bob.hosts, "start", fail)
+    counter = ann.make("Counter")
+    with pytest.raises(ActorDiedError, match="the owner finds why as") as died:
+        ann.take(ann.call(counter, "incr"))
+    assert "private" not in str(died.value)
+    assert "something private" in caplog.text
 
 
 # --- restarts ---------------------------------------------------------------------------------

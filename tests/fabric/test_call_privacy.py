@@ -19,6 +19,7 @@ from p2pgrid.protocol import messages as m
 from p2pgrid.protocol.values import Ref
 from tests.fabric.calling import Caller, hospital
 from tests.fabric.conftest import FabricNode, Grid
+from tests.fabric.gates import GATES, Gate
 
 VALUES = np.array([1.25, 2.5, 4.0])
 LARGE = np.arange(100_000.0)
@@ -140,11 +141,33 @@ def test_so_is_the_end_of_an_actor(bob: FabricNode, ann: Caller, bea: Caller) ->
             caller.take(caller.call(counter, "incr"))
 
 
-def test_a_constructor_gives_the_actor_its_sources(bea: Caller) -> None:
+def test_so_is_a_restart(bob: FabricNode, bea: Caller) -> None:
+    gate = GATES["private"] = Gate()
     mean = bea.call(bea.make("Stats"), "mean", ref(dataset(bea, "open")))
-    counter = bea.make("Counter", Ref(mean))
+    counter = bea.make("Counter", max_restarts=1)
+    bea.call(counter, "fail", Ref(mean))
+    running = bea.call(counter, "wait", "private")
+    assert gate.reached.wait(10)
+    bob.hosts._threads[counter].crash()
     with pytest.raises(GetNotPermittedError):
-        bea.take(counter)
+        bea.take(running)
+    gate.opened.set()
+
+
+def test_a_constructor_gives_the_actor_its_sources(bea: Caller) -> None:
+    stats = bea.make("Stats", ref(dataset(bea, "open")))
+    for told in (stats, bea.call(stats, "mean")):
+        with pytest.raises(GetNotPermittedError):
+            bea.take(told)
+
+
+def test_what_made_the_making_fail_is_told_to_who_may_read_it(ann: Caller, bea: Caller) -> None:
+    for caller, refusal in ((ann, ActorDiedError), (bea, GetNotPermittedError)):
+        mean = caller.call(caller.make("Stats"), "mean", ref(dataset(caller, "open")))
+        failed = caller.call(caller.make("Counter"), "fail", Ref(mean))
+        stats = caller.make("Stats", Ref(failed))
+        with pytest.raises(refusal):
+            caller.take(caller.call(stats, "mean"))
 
 
 def test_rights_to_classes_and_methods(grid: Grid, owner: DomainClient, ann: Caller) -> None:
@@ -233,9 +256,9 @@ def test_a_tensor_that_failed_or_is_gone_fails_the_call(ann: Caller) -> None:
     stats = ann.make("Stats")
     with pytest.raises(ObjectGoneError):
         ann.call(stats, "mean", Ref(ObjectId(b"no such object!!")))
-    derived = (dataset(ann, "open") + 1).block
-    used = ann.call(stats, "mean", ref(derived))
-    ann.ask(m.Invoke((), (derived._id,)))
+    derived, used = (dataset(ann, "open") + 1).block, ann.name()
+    call = m.Call(used, stats, "mean", (ref(derived),))
+    ann.ask(m.Invoke((call,), (derived._id,)))  # freed after the calls of the same message
     assert ann.take(used) == VALUES.mean() + 1
     with pytest.raises(ObjectGoneError):
         ann.call(stats, "mean", ref(derived))

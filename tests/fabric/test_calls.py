@@ -1,7 +1,6 @@
 """Actors of exported classes: make, call, wait; over the wire, with real threads."""
 
 import logging
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -17,7 +16,7 @@ from p2pgrid.protocol import messages as m
 from p2pgrid.protocol.values import Ref
 from tests.fabric.calling import Caller, hospital
 from tests.fabric.conftest import FabricNode, Grid
-from tests.fabric.gates import GATES, Gate
+from tests.fabric.gates import Gate
 
 
 @pytest.fixture
@@ -33,13 +32,6 @@ def owner(grid: Grid, bob: FabricNode) -> DomainClient:
 @pytest.fixture
 def ann(grid: Grid, owner: DomainClient) -> Caller:
     return Caller(grid.user(owner, "ann"))
-
-
-@pytest.fixture
-def gate() -> Iterator[Gate]:
-    made = GATES["gate"] = Gate()
-    yield made
-    made.opened.set()
 
 
 def test_calls_are_carried_out_in_order_and_keep_their_state(ann: Caller) -> None:
@@ -158,6 +150,13 @@ def test_a_refused_call_fails_what_was_sent_behind_it(ann: Caller) -> None:
     assert [it.out for it in answer.failed] == [refused]
     with pytest.raises(ArgumentError):
         ann.take(dependent)
+
+
+@pytest.mark.parametrize("name", [b"another session!", None])
+def test_a_name_is_used_once_and_by_its_session(ann: Caller, name: bytes | None) -> None:
+    counter = ann.make("Counter")
+    with pytest.raises(TransportError):
+        ann.invoke(m.Call(name or counter, counter, "incr"))
 
 
 # --- waiting ----------------------------------------------------------------------------------

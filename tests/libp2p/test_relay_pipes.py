@@ -445,6 +445,22 @@ def test_what_a_proxy_answers_is_in_the_error_and_the_password_is_not() -> None:
     run(work)
 
 
+def test_what_comes_right_behind_the_answer_of_a_proxy_is_for_whoever_connects() -> None:
+    async def eager(stream: trio.SocketStream) -> None:
+        async with stream:
+            await stream.receive_some(4096)
+            await stream.send_all(b"HTTP/1.1 200 OK\r\n\r\nfirst words")
+            assert await stream.receive_some(1) == b""
+
+    async def work() -> None:
+        async with at_a_port(eager) as place:
+            plain = await Pipes(Proxy(*place)).connect(Route(HERE, 443), "libp2p", port=443)
+            async with stream_over(plain) as stream:
+                assert await stream.receive_some(100) == b"first words"
+
+    run(work)
+
+
 @pytest.mark.parametrize("answer", [b"SSH-2.0-OpenSSH\r\n\r\n", b"x" * 10_000, b""])
 def test_what_is_no_proxy_is_a_typed_error(answer: bytes) -> None:
     async def pretends(stream: trio.SocketStream) -> None:

@@ -4,7 +4,12 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from p2pgrid.errors import ActorUnschedulableError, GetNotPermittedError, PermissionDeniedError
+from p2pgrid.errors import (
+    ActorUnschedulableError,
+    GetNotPermittedError,
+    PermissionDeniedError,
+    SchemaError,
+)
 from p2pgrid.ids import DatasetId
 from p2pgrid.policy.access import Allowed, Sources, may_get
 from p2pgrid.policy.calls import (
@@ -159,6 +164,11 @@ def test_what_no_machine_has_is_told(options: ActorOptions, told: tuple[str, flo
         require_feasible(options, [BIG, SMALL])
     error = refused.value
     assert (error.resource, error.asked, error.available) == told
+
+
+def test_parts_of_more_than_one_are_refused() -> None:
+    with pytest.raises(SchemaError, match=r"GPU: is 1\.5"):
+        require_feasible(ActorOptions(num_gpus=1.5), [{"GPU": 8.0}])
 
 
 def test_a_domain_without_machines_holds_nothing() -> None:
