@@ -20,7 +20,7 @@ from actors.pending import PendingCall
 from actors.ports import AuditEvent, HostsPort, StatePort, StorePort
 from actors.results import Result, Results
 from actors.roster import Roster
-from p2pgrid.config import DEFAULT_LIMITS, Limits
+from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING, Limits
 from p2pgrid.errors import (
     ArgumentError,
     CapabilityError,
@@ -107,10 +107,11 @@ class Calls:
         hosts: HostsPort,
         classes: ClassesByName,
         limits: Limits = DEFAULT_LIMITS,
+        move_s: float = DEFAULT_TIMING.move_s,
     ) -> None:
         self._domain, self._state, self._store = domain, state, store
         self._hosts, self._classes, self._limits = hosts, classes, limits
-        self._inputs = Inputs(store, limits=limits, domain=domain)
+        self._inputs = Inputs(store, limits=limits, domain=domain, move_s=move_s)
         self._held: dict[bytes, Held] = {}
         self.roster = Roster(hosts, limits=limits)
         self.handlers: Mapping[type[Message], Handler] = MappingProxyType(

@@ -90,17 +90,15 @@ class Deposits:
         """Takes a value, once; what waits for it goes on."""
         out, peer = ObjectId(message.out), session.link.peer
         sizes = _sizes_in(message.value)
+        if not message.uploaded and sizes != [len(buffer) for buffer in buffers]:
+            raise RemoteProtocolError("arrays of a deposit have other sizes than they claim")
         with self._admit(peer, out, message.capability) as granted:
-            if message.uploaded:
-                meta = ArrayMeta((sum(sizes),), BYTES)
-                self._transfers.require_uploaded(out, meta, granted.name)
-            elif sizes != [len(buffer) for buffer in buffers]:
-                raise RemoteProtocolError("arrays of a deposit have other sizes than they claim")
-            self._expected(out, sum(sizes))
+            self._require_acceptable(granted, message, sum(sizes))
             event = AuditEvent(granted.name, "deposit", f"{short(out)} from {peer}", "taken")
             await self._state.audit(event)
-            self._use_up(granted.rights, out)
-            results, result = self._expected(out, sum(sizes))
+            # Meanwhile another one may have come, or the capability may have ended.
+            results, result = self._require_acceptable(granted, message, sum(sizes))
+            self._use_up(granted.rights)
             result.sources = frozenset({foreign_source(peer)})
             arrays: Arrays = [bytes(buffer) for buffer in buffers]
             if message.uploaded:
@@ -144,9 +142,18 @@ class Deposits:
         if rights.ids[-1] in self._used:
             raise DuplicateError(what="deposit", name=short(out))
 
-    def _use_up(self, rights: Rights, out: ObjectId) -> None:
-        """A second deposit may have come while the first was written down."""
-        self._require_deposit(rights, out)
+    def _require_acceptable(
+        self, granted: Granted, message: Deposit, size: int
+    ) -> tuple[Results, Result]:
+        """The results of the session, and the one that a deposit is to settle."""
+        out = ObjectId(message.out)
+        granted.require_live()
+        self._require_deposit(granted.rights, out)
+        if message.uploaded:
+            self._transfers.require_uploaded(out, ArrayMeta((size,), BYTES), granted.name)
+        return self._expected(out, size)
+
+    def _use_up(self, rights: Rights) -> None:
         now = time.time()
         for old in [link for link, expires in self._used.items() if expires <= now]:
             del self._used[old]

@@ -89,7 +89,13 @@ class Domain:
         self._datasets = datasets = Datasets(book)
         self._sessions = Sessions(self._drop, lease_s=timing.lease_s, limits=limits)
         self.calls = Calls(
-            domain=self.name, state=state, store=store, hosts=hosts, classes=classes, limits=limits
+            domain=self.name,
+            state=state,
+            store=store,
+            hosts=hosts,
+            classes=classes,
+            limits=limits,
+            move_s=timing.move_s,
         )
         taking = Taking(
             self.calls, domain=self.name, state=state, allowed=datasets.allowed, limits=limits

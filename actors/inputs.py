@@ -16,6 +16,7 @@ from actors.results import Result
 from p2pgrid.config import Limits
 from p2pgrid.errors import (
     ArgumentError,
+    MoveFailedError,
     ObjectGoneError,
     P2PGridError,
     RemoteProtocolError,
@@ -42,8 +43,9 @@ IsActor = Callable[[bytes], bool]
 class Inputs:
     """Gives calls what they need."""
 
-    def __init__(self, store: StorePort, *, limits: Limits, domain: str) -> None:
+    def __init__(self, store: StorePort, *, limits: Limits, domain: str, move_s: float) -> None:
         self._store, self._limits, self._domain = store, limits, domain
+        self._move_s = move_s
         self._fetches: set[asyncio.Task[None]] = set()
 
     def give(
@@ -104,7 +106,19 @@ class Inputs:
         if object_id[:PREFIX_BYTES] != objects.prefix:
             raise RemoteProtocolError(f"{short(object_id)} is no name of this session")
         known = call.results.get(object_id)
-        return known if known is not None else call.results.open(object_id, Result())
+        if known is not None:
+            return known
+        result = call.results.open(object_id, Result())
+        late = asyncio.get_running_loop().call_later(self._move_s, self._give_up, object_id, result)
+        result.then(late.cancel)
+        return result
+
+    def _give_up(self, object_id: ObjectId, result: Result) -> None:
+        """Nobody said that it would not come."""
+        named, other = short(object_id), "another domain"
+        result.fail(
+            MoveFailedError(object_id=named, domain=other, to=self._domain, reason="unanswered")
+        )
 
     def _fetched(self, objects: SessionObjects, object_id: ObjectId) -> Result:
         label = objects.find(object_id)

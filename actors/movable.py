@@ -18,7 +18,6 @@ from p2pgrid.ids import DatasetId, ObjectId, short
 from p2pgrid.net.bulk_ends import ArraySource
 from p2pgrid.policy.access import Label, Sources
 from p2pgrid.policy.calls import may_call, require_read
-from p2pgrid.policy.objects import PREFIX_BYTES
 from p2pgrid.protocol import faults
 from p2pgrid.protocol.arrays import ArrayHeader, header_of, raw_bytes
 from p2pgrid.protocol.messages import Account
@@ -58,10 +57,11 @@ class Movables:
             ObjectGoneError: there is none, or it did not come in time.
             P2PGridError: the failure with which it was poisoned.
         """
-        results = self._results_of(object_id[:PREFIX_BYTES])
+        objects = require_objects(session)
+        results = self._results_of(objects.prefix)
         result = None if results is None else results.get(object_id)
-        if results is None or result is None or object_id[:PREFIX_BYTES] != _prefix(session):
-            label = require_objects(session).find(object_id)
+        if results is None or result is None:
+            label = objects.find(object_id)
             return Movable(label.sources, partial(self._of_store, session, object_id, label))
         await results.wait((object_id,), 1, self._wait_s)
         return self._of_call(account, object_id, result)
@@ -110,7 +110,3 @@ class Movables:
         except KeyError:
             require_objects(session).find(object_id)  # it failed meanwhile: raises why
             raise ObjectGoneError(object_id=short(object_id), domain=self._domain) from None
-
-
-def _prefix(session: LinkSession) -> bytes:
-    return require_objects(session).prefix

@@ -8,12 +8,15 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from actors.host_channel import bytes_of
+from actors.node import Node
 from p2pgrid import ActorPointer, DomainClient, TensorPointer
 from p2pgrid.errors import P2PGridError
 from p2pgrid.ids import PeerId
 from p2pgrid.net.calls import ask
 from p2pgrid.net.link import Inbound
 from p2pgrid.net.memory import MemoryStream
+from p2pgrid.policy.objects import PREFIX_BYTES
 from p2pgrid.protocol.arrays import Array
 from p2pgrid.protocol.codec import Buffer
 from p2pgrid.protocol.messages import Done, Message, MoveObject
@@ -119,3 +122,10 @@ class Two:
     def stats(self) -> ActorPointer:
         """An actor of the hospital."""
         return self.actors.actors["Stats"].remote()
+
+
+def kept(node: Node, out: bytes) -> list[bytes]:
+    """The arrays of what was deposited, as the node keeps them: it lets nobody take them home."""
+    service: Any = node._service
+    result = service.calls.results_of(out[:PREFIX_BYTES]).get(out)
+    return [bytes(bytes_of(it)) for it in result.buffers]

@@ -4,6 +4,7 @@ The attacker is another domain, or a scientist with an account; he knows the pro
 every capability, and holds no keys but his own.
 """
 
+import asyncio
 import secrets
 import time
 from collections.abc import Callable
@@ -14,13 +15,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from actors.local import LocalState
+from actors.ports import AuditEvent
 from p2pgrid import DomainClient
 from p2pgrid.client.login import Held
-from p2pgrid.config import Limits
+from p2pgrid.config import Limits, Timing
 from p2pgrid.errors import (
     CapabilityError,
     DuplicateError,
     GetNotPermittedError,
+    MoveFailedError,
     ObjectGoneError,
     PublishNotPermittedError,
     QuotaExceededError,
@@ -48,7 +52,7 @@ from p2pgrid.protocol.values import ArrayValue, Arriving, ListValue, Ref, Value
 from tests.fabric import exported
 from tests.fabric.calling import Caller
 from tests.fabric.conftest import Grid
-from tests.fabric.moving import refused
+from tests.fabric.moving import kept, refused
 from tests.fabric.strangers import Stranger
 
 HEART = np.linspace(60.125, 180.375, 53)
@@ -139,6 +143,14 @@ def test_a_value_may_come_before_its_call(stage: Stage) -> None:
     assert stage.ann.take(stage.ann.call(stage.stats, "rounded")) == ROUNDED
 
 
+def test_a_call_does_not_wait_for_ever(make_grid: Callable[..., Grid]) -> None:
+    stage = Stage(make_grid(timing=Timing(move_s=0.05)))
+    waiting = stage.ann.call(stage.stats, "mean", Arriving(stage.ann.name()))
+    with refused(MoveFailedError) as caught:
+        stage.ann.take(waiting)
+    assert vars(caught.value)["reason"] == "unanswered"
+
+
 def test_an_upload_is_taken_and_leaves_with_its_result(stage: Stage) -> None:
     out = stage.ann.name()
     capability = stage.capability(out)
@@ -171,20 +183,17 @@ def test_uploads_of_several_domains_go_on_beside_each_other(stage: Stage) -> Non
 
 
 def test_a_value_of_several_arrays_comes_as_one_row_of_bytes(stage: Stage) -> None:
-    owner = Caller(stage.owner)
-    out = owner.name()
+    out = stage.ann.name()
     headers = (ArrayHeader("float64", (53,), 1), ArrayHeader("uint8", (3,), 0))
     value = ListValue(tuple(map(ArrayValue, headers)))
-    capability = stage.capability(out, held=stage.owner.held())
+    capability = stage.capability(out)
     stage.upload(out, capability, 3 + len(WHOLE))
     stage.send(out, b"abc" + WHOLE)
     stage.deposit(out, capability, value=value, uploaded=True)
-    first, second = owner.take(out)
-    np.testing.assert_array_equal(first, HEART)
-    assert second.tobytes() == b"abc"
+    assert kept(stage.node.node, out) == [b"abc", WHOLE]
 
 
-def test_what_came_is_private_to_the_owner(stage: Stage) -> None:
+def test_nobody_takes_home_what_came(stage: Stage) -> None:
     out = stage.ann.name()
     stage.deposit(out, value=5, buffers=())
     with refused(GetNotPermittedError):
@@ -296,7 +305,16 @@ def test_a_name_is_deposited_once(stage: Stage) -> None:
             again(out, capability)
 
 
-def test_of_two_deposits_at_once_one_is_taken(stage: Stage) -> None:
+def test_of_two_deposits_at_once_one_is_taken(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audit = LocalState.audit
+
+    async def slow(state: LocalState, event: AuditEvent) -> None:
+        await asyncio.sleep(0)  # the others come meanwhile
+        await audit(state, event)
+
+    monkeypatch.setattr(LocalState, "audit", slow)
     out = stage.ann.name()
     message = Deposit(out, VALUE, encode(stage.capability(out)))
     answers = [stage.clinic.link.request(message, (WHOLE,)) for _ in range(8)]

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 import p2pgrid
 from p2pgrid import DomainClient, ResultPointer, TensorPointer
-from p2pgrid.config import Limits, Timing
+from p2pgrid.config import Limits
 from p2pgrid.errors import (
     ArgumentError,
     CapabilityError,
@@ -280,9 +281,12 @@ def test_a_sender_that_dies_is_told(two: Two, monkeypatch: pytest.MonkeyPatch) -
     assert failed.reason == "unanswered"
 
 
-def test_a_capability_that_expires_on_the_way_is_told(make_grid: Callable[..., Grid]) -> None:
-    two = Two(make_grid(timing=Timing(move_s=0.0)))
-    failed = failure_of(two.stats().mean.remote(two.publish("heart", HEART)))
+def test_a_capability_that_expires_on_the_way_is_told(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heart, stats = two.publish("heart", HEART), two.stats()
+    monkeypatch.setattr("p2pgrid.client.moves.time", SimpleNamespace(time=lambda: 0.0))
+    failed = failure_of(stats.mean.remote(heart))
     assert type(failed) is CapabilityError
     assert failed.reason == "expired"
 

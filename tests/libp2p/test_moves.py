@@ -20,7 +20,7 @@ from p2pgrid.net.calls import ask
 from p2pgrid.net.link import Reply
 from p2pgrid.protocol import faults
 from p2pgrid.protocol.messages import Abandon, Done
-from tests.fabric.calling import Caller
+from tests.fabric.moving import kept
 from tests.libp2p.conftest import make_clinic
 
 pytestmark = pytest.mark.libp2p
@@ -93,7 +93,7 @@ def test_an_array_goes_straight_from_bulk_port_to_bulk_port(pair: Pair) -> None:
     uploaded = pair.data.transfers.counters.sent
     move, asked = pair.begin()
     assert isinstance(asked.result(TEST_S).message, Done)
-    np.testing.assert_array_equal(Caller(pair.there).take(move.out), VALUES)
+    assert kept(target, move.out) == [VALUES.tobytes()]
     assert source._bulk is not None
     assert target._bulk is not None
     assert source._bulk.counters.sent >= VALUES.nbytes

@@ -1,15 +1,20 @@
 """Which objects may leave for which domain: the laws, and what an old catalog allows."""
 
+import threading
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 import pytest
 from hypothesis import given, strategies as st
 
 from actors.ports import DatasetEntry
+from actors.pushing import Destination, Parcel, Pusher
 from actors.state import State
-from p2pgrid.errors import MoveNotPermittedError, SchemaError
+from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING
+from p2pgrid.errors import MoveNotPermittedError, SchemaError, TooLargeError
 from p2pgrid.ids import DatasetId, ObjectId, PeerId, peer_id_of
+from p2pgrid.net.counters import Counters
 from p2pgrid.policy.access import Sources, may_get
 from p2pgrid.policy.moves import (
     Destinations,
@@ -19,6 +24,7 @@ from p2pgrid.policy.moves import (
     require_move,
 )
 from p2pgrid.protocol.messages import Account, Role
+from p2pgrid.protocol.values import MAX_TEXT, ListValue
 
 PEERS = [peer_id_of(bytes([number]) * 32) for number in range(4)]
 DATASETS = [DatasetId(bytes([number]) * 16) for number in range(4)]
@@ -133,3 +139,22 @@ def test_where_a_dataset_may_move_survives_a_restart(tmp_path: Path) -> None:
     state.add_dataset(entry)
     state.close()
     assert State(path).datasets() == (entry,)
+
+
+def test_a_value_that_no_guest_may_send_is_refused_before_anybody_is_dialled() -> None:
+    def dial(*_: object) -> NoReturn:
+        raise AssertionError("nobody is to be dialled")
+
+    pusher = Pusher(
+        PEERS[0],
+        dial,
+        name="clinic",
+        counters=Counters(),
+        limits=DEFAULT_LIMITS,
+        timing=DEFAULT_TIMING,
+    )
+    to = Destination(PEERS[1], (), OBJECT, b"capability")
+    texts = ListValue(("x" * MAX_TEXT,) * 8)
+    with pytest.raises(TooLargeError, match="beside its arrays") as refused:
+        pusher.push(Parcel(OBJECT, texts), to, threading.Event())
+    assert refused.value.size > 8 * MAX_TEXT == refused.value.limit
