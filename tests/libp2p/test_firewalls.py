@@ -75,7 +75,7 @@ class World:
             stdout=subprocess.PIPE,
             text=True,
             check=True,
-            timeout=60,
+            timeout=100,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         ).stdout
 

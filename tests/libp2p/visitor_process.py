@@ -15,7 +15,7 @@ from p2pgrid import Client, DomainClient
 from p2pgrid.client.launch import OWNER
 
 ROW = np.frombuffer(b"PRIVATE-ROW-0001", np.uint8)
-ROWS = 1 << 19
+ROWS = 1 << 18
 
 
 def main(*, home: str, address: str, name: str, tag: str, proxy: str | None) -> None:
