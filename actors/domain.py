@@ -183,6 +183,7 @@ class Domain:
         """Ends all actors, and the moves; to be called after the last request."""
         await self.calls.close()
         self._moves.close()
+        self._deposits.close()
 
     def account_of(self, public_key: bytes) -> Account | None:
         """The account that this key is enrolled for."""
