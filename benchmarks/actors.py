@@ -1,8 +1,9 @@
-"""Actors across domains against plain Ray: what a checked call over an encrypted link costs.
+"""Actors across domains: calls against plain Ray, and tokens, relays and moves with them.
 
-The client is this process; the domain is a real Ray cluster with token auth, and the exported actor
-a Ray actor of it; the baseline is a driver of that same cluster that calls an actor of its own.
-Rounds alternate between the two; reported are medians.
+For calls, the client is this process; the domain is a real Ray cluster with token auth, and the
+exported actor a Ray actor of it; the baseline is a driver of that same cluster that calls an actor
+of its own. Rounds alternate between the two; reported are medians. The other keys are those of
+``capability``, ``relay`` and ``moves``.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import p2pgrid
 from actors.cluster import load_cluster
-from benchmarks import calculator
+from benchmarks import calculator, capability, moves, relay
 from benchmarks.baselines.ray_calls import CALLS, SINGLE_CALLS
 from benchmarks.nodes import owner_at
 from benchmarks.pointer import baseline
@@ -31,6 +32,9 @@ def main() -> None:
     quiet = parser.parse_args().json
     with tempfile.TemporaryDirectory(prefix="p2pgrid-bench-") as folder:
         result = calls(Path(folder))
+    result |= capability.measure()
+    result |= relay.measure()
+    result |= moves.measure()
     if not quiet:
         for key, value in result.items():
             print(f"{key:>26} {value:12,.2f}")

@@ -3,6 +3,7 @@
 import itertools
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
@@ -57,7 +58,7 @@ class Names:
         return ObjectId(self.prefix + next(self._numbers).to_bytes(8, "big"))
 
 
-class Bundle:
+class Bundle(ABC):
     """What travels in one message, and what became of it."""
 
     __slots__ = ("_after", "_freed", "_lock", "buffers", "error", "failures", "free", "settled")
@@ -74,23 +75,23 @@ class Bundle:
         self._after: list[Callable[[], None]] = []
 
     @property
+    @abstractmethod
     def is_empty(self) -> bool:
         """True when there is nothing to send but what was freed."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def is_full(self) -> bool:
         """True when what comes next has to go into another one."""
-        raise NotImplementedError
 
     def take_freed(self) -> None:
         """What was freed by now was used, if at all, by what is in here or was sent before it."""
         while self._freed and len(self.free) < MAX_OPERATIONS:
             self.free.append(self._freed.popleft())
 
+    @abstractmethod
     def send(self, link: Link) -> "Future[Reply]":
         """Sends it; in the network thread."""
-        raise NotImplementedError
 
     def settle(self, answered: "Future[Reply]") -> None:
         """Notes the answer; called in the network thread."""
@@ -119,9 +120,9 @@ class Bundle:
         """Why this object was not made; None when it was, or when nothing is known yet."""
         return self.error or self.failures.get(object_id)
 
+    @abstractmethod
     def _note(self, reply: Reply) -> None:
         """Takes the answer; raises ``RemoteProtocolError`` when it is of another kind."""
-        raise NotImplementedError
 
     def _note_failed(self, failed: Iterable[FailedOp]) -> None:
         self.failures = {each.out: faults.error_of(each.failure) for each in failed}

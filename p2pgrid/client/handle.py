@@ -1,5 +1,6 @@
 """What all handles to objects of a domain have in common."""
 
+from abc import ABC, abstractmethod
 from typing import NoReturn
 
 from typing_extensions import override
@@ -9,7 +10,7 @@ from p2pgrid.client.session import Session
 from p2pgrid.ids import ObjectId, PeerId
 
 
-class Handle:
+class Handle(ABC):
     """A name of an object that lives, and stays, in a domain."""
 
     __slots__ = ()
@@ -26,10 +27,10 @@ class Handle:
     def __reduce__(self) -> NoReturn:
         raise TypeError("a pointer belongs to the session of this process; get() its values")
 
+    @abstractmethod
     def _sessions(self) -> tuple[Session, ...]:
         """The session that made the object; none for what no session made.
 
         Raises:
             P2PGridError: why the object is not there, where that is known.
         """
-        raise NotImplementedError

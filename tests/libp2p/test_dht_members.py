@@ -24,7 +24,7 @@ from multiaddr import Multiaddr
 from p2pgrid.errors import AddressError, PeerUnreachableError
 from p2pgrid.net import kad_server
 from p2pgrid.net.dht import Dht
-from p2pgrid.net.host import connect, running
+from p2pgrid.net.host import running
 from p2pgrid.net.kademlia import Asker, contacts
 from p2pgrid.protocol.records import dht_key
 from tests.libp2p.dht_nodes import (
@@ -69,7 +69,7 @@ def test_a_stranger_gets_no_answer_and_enters_no_table() -> None:
     async def work() -> None:
         async with network(1, 2) as (first, second), stranger() as host:
             await second.dht.put(record_of(2))
-            await connect(host, first.peer, first.addresses, 5)
+            await host.connect(first.contact)
             key = dht_key(second.peer).encode()
             for question in (
                 Message(type="GET_VALUE", key=key),

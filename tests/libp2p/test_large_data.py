@@ -16,6 +16,7 @@ import psutil
 import pytest
 from typing_extensions import override
 
+from p2pgrid.client.ports import free_ports
 from p2pgrid.client.transfers import Transfers
 from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING
 from p2pgrid.errors import DiskFullError, TransferCancelledError, TransportError
@@ -221,13 +222,10 @@ def test_a_program_that_dies_or_freezes_in_an_upload_holds_up_nobody(
 def test_an_upload_that_is_stopped_leaves_nothing_and_can_be_repeated(
     clinic: Clinic, monkeypatch: pytest.MonkeyPatch, by_socket: bool
 ) -> None:
-    def no_socket(*_: object, **__: object) -> None:
-        raise TransportError("there is no bulk port")
-
     clinic.start_here()
     owner = clinic.owner()
     if not by_socket:
-        monkeypatch.setattr(Link, "connect", no_socket)
+        monkeypatch.setattr(Link, "connect", _unreachable)
     stop = threading.Event()
     timer = threading.Timer(0.15, stop.set)
     timer.start()
@@ -268,10 +266,16 @@ def test_where_no_socket_connects_the_link_carries_the_array(
 ) -> None:
     clinic.start_here()
     owner = clinic.owner()
-    monkeypatch.setattr("p2pgrid.net.bulk_carrier.dial", _unreachable)
+    monkeypatch.setattr(Link, "connect", _unreachable)
     pointer = owner.publish("data", VALUES).pointers[0]
     np.testing.assert_array_equal(pointer.get(), VALUES)
     assert owner.transfers.counters.sent == owner.transfers.counters.received == 0
+
+
+def test_a_port_at_which_nobody_is_cannot_be_reached(clinic: Clinic) -> None:
+    clinic.start_here()
+    with pytest.raises(TransportError, match="cannot be reached"):
+        clinic.owner().link().connect("bulk", free_ports(1)[0], timeout_s=5)
 
 
 def _unreachable(*_: object, **__: object) -> None:
