@@ -118,6 +118,12 @@ class Deposits:
             await self._end_upload(out)
         return Answer(Done())
 
+    def close(self) -> None:
+        """Looks after no upload any more, at the end of the node."""
+        while self._uploads:
+            _, uploading = self._uploads.popitem()
+            uploading.granted.close()
+
     def _admit(self, peer: PeerId, out: ObjectId, capability: bytes) -> Granted:
         """Lets a domain deposit under this name; ``close`` what is returned."""
         try:

@@ -5,6 +5,7 @@ out what was admitted. ``publishing``, ``computing`` and ``giving`` have the thr
 in, on, and out.
 """
 
+import asyncio
 from collections.abc import Mapping
 from functools import partial
 from types import MappingProxyType
@@ -182,7 +183,8 @@ class Domain:
     async def close(self) -> None:
         """Ends all actors, and the moves; to be called after the last request."""
         await self.calls.close()
-        self._moves.close()
+        await asyncio.to_thread(self._moves.close)
+        self._deposits.close()
 
     def account_of(self, public_key: bytes) -> Account | None:
         """The account that this key is enrolled for."""
