@@ -43,6 +43,7 @@ from p2pgrid.protocol.messages import (
     Done,
     Durable,
     Message,
+    MoveObject,
     Opened,
     OpenUpload,
     Revoke,
@@ -353,6 +354,13 @@ def test_a_deposit_is_no_result_of_a_call(stage: Stage) -> None:
         stage.deposit(released)
     ask(stage.domain.link(), Abandon(released, faults.internal("cafe")), Done)
     assert stage.ann.ready(blocked, released, timeout_s=0) == set()
+
+
+def test_what_came_does_not_go_on(stage: Stage) -> None:
+    out = stage.ann.name()
+    stage.deposit(out)
+    with refused(ObjectGoneError):
+        ask(stage.domain.link(), MoveObject(out, stage.clinic.peer_id, (), b"", out), Done)
 
 
 def test_a_session_that_has_ended_takes_nothing(stage: Stage) -> None:

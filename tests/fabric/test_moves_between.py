@@ -90,6 +90,17 @@ def test_a_result_of_an_actor_moves_to_another_domain(two: Two, count: int) -> N
     assert p2pgrid.get(stats.rounded.remote()) == count - 1
 
 
+def test_what_a_method_releases_moves_as_freely_as_it_is_read(two: Two) -> None:
+    there = two.data.actors["Stats"].remote()
+    there.give.remote(two.publish("closed", HEART, allowed_domains=()))
+    stats = two.stats()
+    for result, outcome in ((there.rounded.remote(), "given"), (there.mean.remote(), "refused")):
+        call = stats.describe.remote({"a": [result]})
+        assert p2pgrid.wait([call], timeout=20)[0]
+        moves = [it.outcome for it in two.clinic.state.audit_log() if it.action == "move"]
+        assert moves[-1] == outcome
+
+
 def test_one_pointer_in_two_places_of_a_call_moves_once(two: Two) -> None:
     heart = two.publish("heart", HEART)
     described = two.stats().describe.remote({"a": [heart], "b": [heart]})
@@ -229,6 +240,13 @@ def test_the_failure_of_what_should_move_is_that_of_the_call(two: Two) -> None:
     poisoned = two.publish("third", HEART) * 1
     poisoned._id = two.data.session_for(()).apply("matmul", operands, ())[0]
     assert type(failure_of(two.stats().mean.remote(poisoned))) is ShapeError
+
+
+def test_a_failure_that_is_private_is_not_told_by_a_move(two: Two) -> None:
+    there = two.data.actors["Stats"].remote()
+    there.give.remote(two.publish("closed", HEART, allowed_domains=()))
+    failing = there.double.remote(there.rounded.remote())  # it is no array
+    assert type(failure_of(two.stats().mean.remote(failing))) is GetNotPermittedError
 
 
 def test_an_actor_stays_in_its_domain(two: Two) -> None:
