@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, NoReturn, TypeVar
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from p2pgrid.policy.access import Label, Sources
 from p2pgrid.policy.calls import may_call, require_read
 from p2pgrid.protocol import faults
 from p2pgrid.protocol.arrays import ArrayHeader, header_of, raw_bytes
-from p2pgrid.protocol.messages import Account
+from p2pgrid.protocol.messages import Account, Failure
 from p2pgrid.protocol.values import ArrayValue, references_in
 
 Taken = TypeVar("Taken")
@@ -68,18 +68,27 @@ class Movables:
 
     def _of_call(self, account: Account, object_id: ObjectId, result: Result) -> Movable:
         callee = result.callee
+        if result.failure is not None:  # the sources decide first: they decide about that, too
+            return Movable(
+                result.sources, partial(self._failed, account, object_id, result, result.failure)
+            )
         if not result.is_ready or callee is None:  # what came from elsewhere does not go on
             raise ObjectGoneError(object_id=short(object_id), domain=self._domain)
-        if result.failure is not None:
-            sources, allowed = result.sources, self._allowed
-            require_read(account, object_id, callee, sources, allowed, domain=self._domain)
-            raise faults.error_of(result.failure)
         if any(references_in(result.value)):
             named = f"object {short(object_id)}"
             raise ArgumentError(call=named, problem="is an actor, which cannot leave its domain")
         is_released = callee.releases and may_call(account, callee)
         sources = NO_SOURCES if is_released else result.sources
         return Movable(sources, partial(self._packed, object_id, result))
+
+    async def _failed(
+        self, account: Account, object_id: ObjectId, result: Result, failure: Failure
+    ) -> NoReturn:
+        """Raises the failure of a call, to whoever may know it."""
+        if result.callee is not None:
+            sources, allowed = result.sources, self._allowed
+            require_read(account, object_id, result.callee, sources, allowed, domain=self._domain)
+        raise faults.error_of(failure)
 
     async def _packed(self, object_id: ObjectId, result: Result) -> Parcel:
         buffers = [bytes_of(it) for it in result.buffers]

@@ -242,11 +242,14 @@ def test_the_failure_of_what_should_move_is_that_of_the_call(two: Two) -> None:
     assert type(failure_of(two.stats().mean.remote(poisoned))) is ShapeError
 
 
-def test_a_failure_that_is_private_is_not_told_by_a_move(two: Two) -> None:
-    there = two.data.actors["Stats"].remote()
-    there.give.remote(two.publish("closed", HEART, allowed_domains=()))
-    failing = there.double.remote(there.rounded.remote())  # it is no array
-    assert type(failure_of(two.stats().mean.remote(failing))) is GetNotPermittedError
+def test_a_private_failure_looks_like_a_private_value(two: Two) -> None:
+    errors = []
+    for name, allowed in (("closed", ()), ("open", two.actors.peer_id)):
+        there = two.data.actors["Stats"].remote()
+        there.give.remote(two.publish(name, HEART, allowed_domains=allowed))
+        failing = there.double.remote(there.rounded.remote())  # it is no array
+        errors.append(type(failure_of(two.stats().mean.remote(failing))))
+    assert errors == [MoveNotPermittedError, GetNotPermittedError]
 
 
 def test_an_actor_stays_in_its_domain(two: Two) -> None:
