@@ -6,10 +6,7 @@ of its own. Rounds alternate between the two; reported are medians. The other ke
 ``capability``, ``relay`` and ``moves``.
 """
 
-import argparse
-import json
 import statistics
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,27 +15,21 @@ import p2pgrid
 from actors.cluster import load_cluster
 from benchmarks import calculator, capability, moves, relay
 from benchmarks.baselines.ray_calls import CALLS, SINGLE_CALLS
-from benchmarks.nodes import owner_at
+from benchmarks.nodes import owner_at, report
 from benchmarks.pointer import baseline
 from p2pgrid import ActorPointer, Client, launch, stop
 
 ROUNDS = 7
 
 
-def main() -> None:
-    """Runs the benchmark and prints its line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true", help="print the JSON line only")
-    quiet = parser.parse_args().json
-    with tempfile.TemporaryDirectory(prefix="p2pgrid-bench-") as folder:
-        result = calls(Path(folder))
-    result |= capability.measure()
-    result |= relay.measure()
-    result |= moves.measure()
-    if not quiet:
-        for key, value in result.items():
-            print(f"{key:>26} {value:12,.2f}")
-    print(json.dumps({key: round(value, 3) for key, value in result.items()}))
+def run(home: Path) -> dict[str, float]:
+    """All keys; each measurement makes nodes of its own."""
+    return {
+        **calls(home / "calls"),
+        **capability.measure(),
+        **relay.measure(home / "relay"),
+        **moves.measure(home / "moves"),
+    }
 
 
 def calls(home: Path) -> dict[str, float]:
@@ -87,4 +78,4 @@ def measure(actor: ActorPointer) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main()
+    report(__doc__, run)

@@ -1,8 +1,6 @@
 """What a capability costs: to verify one of three links, to meet it again, and on the wire."""
 
-import argparse
 import asyncio
-import json
 import secrets
 import statistics
 import time
@@ -14,6 +12,7 @@ from nacl.signing import SigningKey
 
 from actors.capabilities import Capabilities
 from actors.ports import StatePort
+from benchmarks.nodes import report
 from p2pgrid.ids import peer_id_of
 from p2pgrid.protocol.capability import Capability, delegate, encode, mint
 from p2pgrid.protocol.rights import verify
@@ -21,18 +20,6 @@ from p2pgrid.protocol.rights import verify
 ROUNDS, CALLS = 7, 300
 LINKS = 3
 US = 1e6
-
-
-def main() -> None:
-    """Runs the benchmark and prints its line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true", help="print the JSON line only")
-    quiet = parser.parse_args().json
-    result = measure()
-    if not quiet:
-        for key, value in result.items():
-            print(f"{key:>26} {value:12,.2f}")
-    print(json.dumps({key: round(value, 3) for key, value in result.items()}))
 
 
 def measure() -> dict[str, float]:
@@ -93,4 +80,4 @@ def microseconds(call: Callable[[], object]) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    report(__doc__, lambda _: measure())

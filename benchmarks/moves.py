@@ -6,7 +6,6 @@ moves being under way at once; none of the bytes comes to this process.
 """
 
 import statistics
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,13 +25,7 @@ ROUNDS = 3
 DEADLINE_S = 120.0
 
 
-def measure() -> dict[str, float]:
-    """The benchmark, in a directory of its own."""
-    with tempfile.TemporaryDirectory(prefix="p2pgrid-bench-") as folder:
-        return pushes(Path(folder))
-
-
-def pushes(home: Path) -> dict[str, float]:
+def measure(home: Path) -> dict[str, float]:
     """Starts the domains, lets them push, and stops them."""
     client = Client(home)
     receiver = launch("receiver", isolation="cluster", client=client)
@@ -82,4 +75,4 @@ def pushed(actor: ActorPointer, pointers: Sequence[TensorPointer]) -> dict[str, 
 
 
 if __name__ == "__main__":
-    report(__doc__, pushes)
+    report(__doc__, measure)

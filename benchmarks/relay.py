@@ -4,15 +4,14 @@ The network, the domain's gateway and its store are processes of their own, the 
 Rounds alternate between the ways; reported are medians over all operations of a way.
 """
 
-import argparse
 import json
 import statistics
-import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.nodes import report
 from p2pgrid import Client, DomainClient, Node, TensorPointer, launch
 from p2pgrid.client.launch import OWNER, stop
 
@@ -20,33 +19,18 @@ ROUNDS = 7
 OPERATIONS = 200
 
 
-def main() -> None:
-    """Runs the benchmark and prints its line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true", help="print the JSON line only")
-    quiet = parser.parse_args().json
-    result = measure()
-    if not quiet:
-        for key, value in result.items():
-            print(f"{key:>26} {value:12,.3f}")
-    print(json.dumps({key: round(value, 3) for key, value in result.items()}))
-
-
-def measure() -> dict[str, float]:
-    """Keys ``relay_overhead_ms``, and of each way ``*_op_ms_p50``; makes nodes of its own."""
-    with tempfile.TemporaryDirectory(prefix="p2pgrid-bench-") as folder:
-        client = Client(Path(folder))
-        city = launch(
-            "city", "network", isolation="actors", client=client, relay_port=0, websocket_port=0
-        )
-        ward = launch(
-            "ward", isolation="actors", client=client, relayed=True, networks=(city.address,)
-        )
-        try:
-            return compare(Path(folder), ward)
-        finally:
-            client.close()
-            stop((ward.directory, city.directory))
+def measure(home: Path) -> dict[str, float]:
+    """Keys ``relay_overhead_ms``, and of each way ``*_op_ms_p50``; makes nodes in ``home``."""
+    client = Client(home)
+    city = launch(
+        "city", "network", isolation="actors", client=client, relay_port=0, websocket_port=0
+    )
+    ward = launch("ward", isolation="actors", client=client, relayed=True, networks=(city.address,))
+    try:
+        return compare(home, ward)
+    finally:
+        client.close()
+        stop((ward.directory, city.directory))
 
 
 def compare(home: Path, ward: Node) -> dict[str, float]:
@@ -89,4 +73,4 @@ def operation_ms(pointer: TensorPointer) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    report(__doc__, measure)

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Mapping
-from typing import Any, NamedTuple, NoReturn, Self
+from typing import Any, NamedTuple, NoReturn
 
 import msgspec
 from msgspec import Struct
@@ -102,12 +102,6 @@ class ActorPointer(Handle, Shareable):
     @override
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *self._class.methods})
-
-    def __copy__(self) -> Self:
-        return self
-
-    def __deepcopy__(self, _: object) -> Self:
-        return self
 
     @override
     def __repr__(self) -> str:

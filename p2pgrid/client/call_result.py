@@ -1,7 +1,7 @@
 """A handle to what a call of an actor's method returns, or will return."""
 
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
@@ -68,12 +68,6 @@ class ResultPointer(Handle):
     def __await__(self) -> Generator[Any, None, Any]:
         values = yield from fetched((self,)).__await__()
         return values[0]
-
-    def __copy__(self) -> Self:
-        return self
-
-    def __deepcopy__(self, _: object) -> Self:
-        return self
 
     @override
     def __repr__(self) -> str:

@@ -1,7 +1,7 @@
 """What all handles to objects of a domain have in common."""
 
 from abc import ABC, abstractmethod
-from typing import NoReturn
+from typing import NoReturn, Self
 
 from typing_extensions import override
 
@@ -22,6 +22,12 @@ class Handle(ABC):
     def location(self) -> PeerId:
         """The peer id of the domain that holds the object."""
         return self._domain.peer_id
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _: object) -> Self:
+        return self
 
     @override
     def __reduce__(self) -> NoReturn:

@@ -239,9 +239,11 @@ class TensorPointer(Operators, Protocols, Shareable, Handle):
     def __iter__(self) -> Iterator["TensorPointer"]:
         return (self[position] for position in range(len(self)))
 
+    @override
     def __copy__(self) -> "TensorPointer":
         return self._apply("copy", (self,))
 
+    @override
     def __deepcopy__(self, _: object) -> "TensorPointer":
         return self._apply("copy", (self,))
 

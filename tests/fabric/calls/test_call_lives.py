@@ -15,25 +15,9 @@ from p2pgrid.errors import (
 from p2pgrid.ids import ObjectId
 from p2pgrid.protocol import messages as m
 from p2pgrid.protocol.values import Ref
-from tests.fabric.calling import Caller, calls_of, hospital
+from tests.fabric.calling import Caller, calls_of
 from tests.fabric.conftest import FabricNode, Grid
 from tests.fabric.gates import Gate
-
-
-@pytest.fixture
-def bob(grid: Grid) -> FabricNode:
-    return hospital(grid)
-
-
-@pytest.fixture
-def owner(grid: Grid, bob: FabricNode) -> DomainClient:
-    return grid.owner_of(bob)
-
-
-@pytest.fixture
-def ann(grid: Grid, owner: DomainClient) -> Caller:
-    return Caller(grid.user(owner, "ann"))
-
 
 # --- cancel, deadline, kill -------------------------------------------------------------------
 

@@ -9,20 +9,7 @@ import p2pgrid
 from p2pgrid import ActorPointer, DomainClient
 from p2pgrid.client.watching import Watch
 from p2pgrid.errors import ActorDiedError, GetTimeoutError, SchemaError, TaskCancelledError
-from tests.fabric.calling import hospital
-from tests.fabric.conftest import Grid
 from tests.fabric.gates import Gate
-
-
-@pytest.fixture
-def owner(grid: Grid) -> DomainClient:
-    return grid.owner_of(hospital(grid))
-
-
-@pytest.fixture
-def counter(owner: DomainClient) -> ActorPointer:
-    return owner.actors.Counter.remote()
-
 
 # --- time -------------------------------------------------------------------------------------
 

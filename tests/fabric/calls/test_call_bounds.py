@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from actors.results import NO_SOURCES, Result, Results
-from p2pgrid import DomainClient
 from p2pgrid.config import Limits
 from p2pgrid.errors import (
     GetNotPermittedError,
@@ -21,22 +20,6 @@ from p2pgrid.protocol.values import Arriving
 from tests.fabric.calling import Caller, calls_of, hospital
 from tests.fabric.conftest import FabricNode, Grid
 from tests.fabric.gates import Gate
-
-
-@pytest.fixture
-def bob(grid: Grid) -> FabricNode:
-    return hospital(grid)
-
-
-@pytest.fixture
-def owner(grid: Grid, bob: FabricNode) -> DomainClient:
-    return grid.owner_of(bob)
-
-
-@pytest.fixture
-def ann(grid: Grid, owner: DomainClient) -> Caller:
-    return Caller(grid.user(owner, "ann"))
-
 
 # --- bounds -----------------------------------------------------------------------------------
 

@@ -5,7 +5,6 @@ import logging
 import numpy as np
 import pytest
 
-from p2pgrid import DomainClient
 from p2pgrid.errors import (
     ArgumentError,
     ObjectGoneError,
@@ -14,24 +13,8 @@ from p2pgrid.errors import (
 )
 from p2pgrid.protocol import messages as m
 from p2pgrid.protocol.values import Ref
-from tests.fabric.calling import Caller, hospital
-from tests.fabric.conftest import FabricNode, Grid
+from tests.fabric.calling import Caller
 from tests.fabric.gates import Gate
-
-
-@pytest.fixture
-def bob(grid: Grid) -> FabricNode:
-    return hospital(grid)
-
-
-@pytest.fixture
-def owner(grid: Grid, bob: FabricNode) -> DomainClient:
-    return grid.owner_of(bob)
-
-
-@pytest.fixture
-def ann(grid: Grid, owner: DomainClient) -> Caller:
-    return Caller(grid.user(owner, "ann"))
 
 
 def test_calls_are_carried_out_in_order_and_keep_their_state(ann: Caller) -> None:

@@ -38,16 +38,6 @@ from tests.fabric.gates import Gate
 
 
 @pytest.fixture
-def bob(grid: Grid) -> FabricNode:
-    return hospital(grid)
-
-
-@pytest.fixture
-def owner(grid: Grid, bob: FabricNode) -> DomainClient:
-    return grid.owner_of(bob)
-
-
-@pytest.fixture
 def ann(grid: Grid, owner: DomainClient) -> DomainClient:
     return grid.user(owner, "ann")
 

@@ -17,7 +17,7 @@ from p2pgrid.errors import (
 from p2pgrid.ids import ObjectId
 from p2pgrid.protocol import messages as m
 from p2pgrid.protocol.values import Ref
-from tests.fabric.calling import Caller, hospital
+from tests.fabric.calling import Caller
 from tests.fabric.conftest import FabricNode, Grid
 from tests.fabric.gates import GATES, Gate
 
@@ -27,22 +27,12 @@ LARGE = np.arange(100_000.0)
 
 
 @pytest.fixture
-def bob(grid: Grid) -> FabricNode:
-    return hospital(grid)
-
-
-@pytest.fixture
 def owner(grid: Grid, bob: FabricNode) -> DomainClient:
     made = grid.owner_of(bob)
     made.publish("open", VALUES, allowed_users=("ann",))
     made.publish("closed", VALUES * 2)
     made.publish("large", LARGE, allowed_users=("ann",))
     return made
-
-
-@pytest.fixture
-def ann(grid: Grid, owner: DomainClient) -> Caller:
-    return Caller(grid.user(owner, "ann"))
 
 
 @pytest.fixture

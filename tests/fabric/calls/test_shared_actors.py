@@ -17,9 +17,8 @@ from p2pgrid.errors import (
     PermissionDeniedError,
     TransportError,
 )
-from tests.fabric.calling import hospital
 from tests.fabric.conftest import FabricNode, Grid
-from tests.fabric.gates import GATES, Gate
+from tests.fabric.gates import Gate
 
 
 class People(NamedTuple):
@@ -34,19 +33,12 @@ class People(NamedTuple):
 
 
 @pytest.fixture
-def people(grid: Grid) -> People:
-    node = hospital(grid)
-    owner, cid = grid.owner_of(node), grid.client("cid")
+def people(grid: Grid, bob: FabricNode, owner: DomainClient) -> People:
+    cid = grid.client("cid")
     owner.publish("open", np.arange(4.0), allowed_users=("ann",))
     owner.publish("closed", np.arange(5.0))
     key = cid.wallet.new(owner.peer_id).public_key
-    return People(node, owner, grid.user(owner, "ann"), cid, key)
-
-
-@pytest.fixture
-def gate() -> Gate:
-    made = GATES["gate"] = Gate()
-    return made
+    return People(bob, owner, grid.user(owner, "ann"), cid, key)
 
 
 def reason(call: Callable[[], object]) -> str:

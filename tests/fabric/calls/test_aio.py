@@ -16,19 +16,8 @@ from p2pgrid.errors import (
     TaskError,
     TransportError,
 )
-from tests.fabric.calling import hospital
 from tests.fabric.conftest import Grid
 from tests.fabric.gates import GATES, Gate
-
-
-@pytest.fixture
-def owner(grid: Grid) -> DomainClient:
-    return grid.owner_of(hospital(grid))
-
-
-@pytest.fixture
-def counter(owner: DomainClient) -> ActorPointer:
-    return owner.actors.Counter.remote()
 
 
 def test_results_are_awaited(owner: DomainClient, counter: ActorPointer) -> None:
