@@ -11,11 +11,13 @@ import logging
 import secrets
 import sys
 from collections.abc import Mapping
+from importlib.abc import SourceLoader
 from pathlib import Path
 from types import ModuleType
 
 import msgspec
 from msgspec import Struct
+from typing_extensions import override
 
 from actors.layout import write_private
 from p2pgrid.errors import DuplicateError, SchemaError
@@ -122,6 +124,21 @@ class Exports:
         return None
 
 
+class _Loader(SourceLoader):
+    """Leaves no bytecode beside the file, and believes none that lies there."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @override
+    def get_filename(self, fullname: str) -> str:
+        return str(self._path)
+
+    @override
+    def get_data(self, path: str) -> bytes:
+        return Path(path).read_bytes()
+
+
 def load(path: Path) -> ModuleType:
     """Runs a Python file, as a module with a name of its own.
 
@@ -129,12 +146,13 @@ def load(path: Path) -> ModuleType:
         SchemaError: there is no such file, or it raised; with its error, for the owner's eyes.
     """
     name = f"p2pgrid_exported_{secrets.token_hex(4)}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if path.suffix != ".py" or not path.is_file() or spec is None or spec.loader is None:
+    loader = _Loader(path)
+    spec = importlib.util.spec_from_loader(name, loader)
+    if path.suffix != ".py" or not path.is_file() or spec is None:
         raise SchemaError(field=str(path), problem="is no Python file")
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except SchemaError:
         raise
     except (Exception, SystemExit) as error:

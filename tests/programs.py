@@ -80,6 +80,7 @@ def by_group(name: str) -> Callable[..., Any]:
         named = np.asarray(keys, np.int64).astype(groups.dtype)
         if x.ndim != 1 or x.shape != groups.shape or np.any(named != keys):
             raise ValueError("groups are named by flat arrays, and by keys of their dtype")
+        where = np.broadcast_to(where, x.shape)  # also where there are no keys
         members = [x[(groups == key) & where] for key in named]
         each = [by_numpy(Written(name, *_of_part(name, part, *more, **how))) for part in members]
         kind = by_numpy(Written(name, *_of_part(name, np.ones(1, x.dtype), *more, **how))).dtype

@@ -69,25 +69,25 @@ def test_what_private_data_went_into_is_refused(grid: FlowGrid) -> None:
 @pytest.mark.ray
 def test_processes_that_are_killed(clusters: RealGrid, tmp_path: Path) -> None:
     bob = clusters.domain()
-    eve, pipe = caller(clusters, bob, "eve"), tmp_path / "pipe"
+    fay, pipe = caller(clusters, bob, "fay"), tmp_path / "pipe"
     os.mkfifo(pipe)
-    once, again = eve.make("Tally", 5), eve.make("Tally", 5, max_restarts=1)
-    pids = [eve.take(eve.call(actor, "pid")) for actor in (once, again)]
+    once, again = fay.make("Tally", 5), fay.make("Tally", 5, max_restarts=1)
+    pids = [fay.take(fay.call(actor, "pid")) for actor in (once, again)]
     assert len({*pids, actor_pid(bob.node, "RemoteGateway"), os.getpid()}) == 4
-    assert eve.take(eve.call(once, "devices")) == ""
-    running = eve.call(again, "read", str(pipe))
+    assert fay.take(fay.call(once, "devices")) == ""
+    running = fay.call(again, "read", str(pipe))
     with pipe.open("w"):
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
         with pytest.raises(ActorUnavailableError):
-            eve.take(running)
-    assert eve.take(eve.call(again, "incr")) == 6
+            fay.take(running)
+    assert fay.take(fay.call(again, "incr")) == 6
     for _ in range(2):
         with pytest.raises(ActorDiedError, match="no restarts left"):
-            eve.take(eve.call(once, "incr"))
-    kill_and_wait(eve.take(eve.call(again, "pid")))
+            fay.take(fay.call(once, "incr"))
+    kill_and_wait(fay.take(fay.call(again, "pid")))
     with pytest.raises(ActorDiedError):
-        eve.take(eve.call(again, "incr"))
+        fay.take(fay.call(again, "incr"))
 
 
 @pytest.mark.ray

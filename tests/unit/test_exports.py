@@ -2,6 +2,7 @@
 # ruff: noqa: ARG001, ARG002 signatures are what is tested
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -152,7 +153,10 @@ def file(tmp_path: Path, code: str, name: str = "mine.py") -> Path:
     return path
 
 
-def test_an_exported_file_is_copied_for_its_owner_only(exports: Exports, tmp_path: Path) -> None:
+def test_an_exported_file_is_copied_for_its_owner_only(
+    exports: Exports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     exports.add(file(tmp_path, GOOD))
     (tmp_path / "mine.py").unlink()
     assert list(exports.classes()) == ["Adder"]

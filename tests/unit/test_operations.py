@@ -29,6 +29,13 @@ def test_an_operation_is_numpys(name: str, data: st.DataObject) -> None:
     check(a_call(data.draw, name, lambda like: data.draw(arrays(like=like))))
 
 
+def test_a_mask_that_does_not_fit_is_refused_also_where_there_are_no_keys() -> None:
+    written = Written(
+        "group_sum", (np.zeros(0), np.zeros(0), []), {"where": np.zeros((0, 0), bool)}
+    )
+    assert check(written) is None
+
+
 @given(data=st.data())
 def test_a_program_gives_what_numpy_gives(data: st.DataObject) -> None:
     first = data.draw(arrays())
