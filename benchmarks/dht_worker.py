@@ -7,8 +7,8 @@ node; then it answers every line of JSON on standard input, ``[word, argument]``
 import json
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol
 
 import trio
@@ -17,8 +17,9 @@ from libp2p.abc import IHost
 from benchmarks.baselines import libp2p_kad
 from p2pgrid.errors import NetworkError
 from p2pgrid.ids import PeerId
-from p2pgrid.net.dht import Dht
+from p2pgrid.net.dht import FRESH_S, Dht
 from p2pgrid.net.host import build_host, running
+from p2pgrid.net.kad_cache import RecordCache
 from p2pgrid.protocol.records import DHT_RECORD_BYTES, SignedRecord, dht_key, verify
 
 LISTEN = ("/ip4/127.0.0.1/tcp/0",)
@@ -83,11 +84,12 @@ class GridNode:
 
     def holds(self, peer: PeerId) -> bool:
         """Whether a copy is here that the network stored here."""
-        return self._dht._kad.held(dht_key(peer)) != b""  # noqa: SLF001
+        return self._dht._kad.store.held(dht_key(peer)) != b""  # noqa: SLF001
 
     def forget(self, peer: PeerId) -> None:
         """Drops every copy that is here."""
-        self._dht._kad.value_store.remove(dht_key(peer).encode())  # noqa: SLF001
+        self._dht._kad.store.records.remove(dht_key(peer).encode())  # noqa: SLF001
+        self._dht._cache = RecordCache(fresh_s=FRESH_S)  # noqa: SLF001
 
     @property
     def table_size(self) -> int:
@@ -104,7 +106,10 @@ async def _grid_node(host: IHost) -> AsyncIterator[GridNode]:
         nursery.cancel_scope.cancel()
 
 
-KINDS = {"p2pgrid": _grid_node, "baseline": libp2p_kad.serving}
+KINDS: dict[str, Callable[[IHost], AbstractAsyncContextManager[Node]]] = {
+    "p2pgrid": _grid_node,
+    "baseline": libp2p_kad.serving,
+}
 
 
 class Worker:

@@ -10,13 +10,28 @@ from contextlib import asynccontextmanager
 from libp2p.abc import IHost
 from libp2p.kad_dht.kad_dht import DHTMode, KadDHT
 from libp2p.peer.peerinfo import info_from_p2p_addr
-from libp2p.records.validator import NamespacedValidator
+from libp2p.records.validator import NamespacedValidator, Validator
 from libp2p.tools.anyio_service import background_trio_service
 from multiaddr import Multiaddr
+from typing_extensions import override
 
 from p2pgrid.ids import PeerId, peer_id_of
-from p2pgrid.net.kad_server import RecordValidator
+from p2pgrid.net.kad_store import check
 from p2pgrid.protocol.records import DHT_NAMESPACE, SignedRecord, dht_key
+
+
+class RecordValidator(Validator):  # type: ignore[misc]
+    """The rules of p2pgrid's records, as libp2p wants them."""
+
+    @override
+    def validate(self, key: str, value: bytes) -> None:
+        check(key, value, now=time.time())
+
+    @override
+    def select(self, key: str, values: Sequence[bytes]) -> int:
+        """The index of the newest."""
+        seqs = [SignedRecord.decode(value).body().seq for value in values]
+        return max(range(len(values)), key=lambda index: (seqs[index], index))
 
 
 class KadNode:
@@ -62,7 +77,7 @@ class KadNode:
 @asynccontextmanager
 async def serving(host: IHost) -> AsyncIterator[KadNode]:
     """A node on a running host, with its service loop."""
-    validator = NamespacedValidator({DHT_NAMESPACE: RecordValidator(time.time)})
+    validator = NamespacedValidator({DHT_NAMESPACE: RecordValidator()})
     kad = KadDHT(
         host, DHTMode.SERVER, validator=validator, validator_changed=True, strict_validation=True
     )
