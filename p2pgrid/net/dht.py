@@ -110,9 +110,9 @@ class Dht:
         return len(known.keys() & {contact.peer_id for contact in answered})
 
     async def refresh(self) -> None:
-        """Looks for peers near ourselves and anywhere, drops the dead, forgets old records."""
+        """Looks for peers near us and a few elsewhere, drops the dead, forgets old records."""
         await self._client.near(self._local.to_bytes())
-        await self._client.near(secrets.token_bytes(KEY_BYTES))
+        await self._client.near(secrets.token_bytes(KEY_BYTES), quorum=QUORUM)
         self._kad.store.sweep()
 
     async def put(self, record: SignedRecord) -> None:

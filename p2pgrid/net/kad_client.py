@@ -44,10 +44,12 @@ class KadClient:
         self._timeout_s = timeout_s
         self._suspects: dict[ID, float] = {}
 
-    async def near(self, target: bytes, *, more: Sequence[PeerInfo] = ()) -> list[PeerInfo]:
-        """The peers nearest to a key that answer, nearest first."""
+    async def near(
+        self, target: bytes, *, more: Sequence[PeerInfo] = (), quorum: int | None = None
+    ) -> list[PeerInfo]:
+        """The peers nearest to a key that answer, nearest first; or as many as ``quorum``."""
         question = Message(type=Message.FIND_NODE, key=target)
-        return await self.search(question, lambda *_: 0, more=more)
+        return await self.search(question, lambda *_: quorum is not None, more=more, quorum=quorum)
 
     async def search(
         self,
@@ -74,6 +76,7 @@ class KadClient:
             local=self._host.get_id(),
             choose=secrets.randbelow,
             suspects=self._current_suspects(),
+            connected=frozenset(self._host.get_connected_peers()),
             width=ALPHA if quorum is None else quorum,
             enough=math.inf if quorum is None else quorum,
         )

@@ -38,6 +38,8 @@ class Lookup:
         local: Our own id.
         choose: Where chance comes from.
         suspects: Peers that did not answer lately.
+        connected: Peers that need no dial, which takes as much as fifty questions; of those near
+            they are asked first.
         width: How many questions at once.
         enough: How many hits; infinite to ask everybody near.
     """
@@ -49,11 +51,12 @@ class Lookup:
         local: ID,
         choose: Choose,
         suspects: Collection[ID] = (),
+        connected: Collection[ID] = (),
         width: int = ALPHA,
         enough: float = math.inf,
     ) -> None:
         self._goal = position(target)
-        self._choose, self._suspects = choose, suspects
+        self._choose, self._suspects, self._connected = choose, suspects, connected
         self._width, self._enough = width, enough
         self._met: dict[ID, tuple[bool, int, PeerInfo]] = {}
         self._closed = {local}  # asked, or not to be asked
@@ -77,7 +80,6 @@ class Lookup:
         """Whom to ask now, and not again."""
         taken = []
         while self._pending(now) < self._width and (candidates := self._candidates()):
-            # The first questions go straight to the key; a later one looks around.
             is_aside = len(self._closed) % ASIDE == 0
             contact = candidates[self._choose(len(candidates)) if is_aside else 0]
             self._closed.add(contact.peer_id)
@@ -108,8 +110,9 @@ class Lookup:
         return len(self._asked_at) - len(self.laggards(now=now))
 
     def _candidates(self) -> list[PeerInfo]:
-        """The unasked ones, nearest first; suspects only when nobody else is left."""
+        """The unasked ones, connected and then near first; suspects only if there are no others."""
         near = sorted(self._met.values(), key=lambda met: met[:2])[:BUCKET_SIZE]
         unasked = [met for met in near if met[2].peer_id not in self._closed]
         trusted = [contact for is_suspect, _, contact in unasked if not is_suspect]
-        return trusted or [contact for _, _, contact in unasked]
+        found = trusted or [contact for _, _, contact in unasked]
+        return sorted(found, key=lambda contact: contact.peer_id not in self._connected)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import trio
 from libp2p.kad_dht.pb.kademlia_pb2 import Message
+from multiaddr import Multiaddr
 
 from actors import channel
 from actors.catalog import Catalog
@@ -94,13 +95,12 @@ def test_nobody_can_announce_tags_without_end(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(kad_store, "MAX_TAGS", 2)
     server = net._server.__wrapped__()
     tags = [bytes([number]) * 32 for number in range(4)]
+    addresses = [Multiaddr(f"/ip4/127.0.0.1/tcp/{port}").to_bytes() for port in range(1, 1001)]
 
     async def announce() -> None:
         for tag in (*tags, tags[0]):
             question = Message(type="ADD_PROVIDER", key=tag)
-            question.providerPeers.add(
-                id=net.REMOTE.to_bytes(), addrs=[net.PLACE.to_bytes()] * 1000
-            )
+            question.providerPeers.add(id=net.REMOTE.to_bytes(), addrs=addresses)
             sent = net.Sent(net._prefixed(question))
             await server.handle_stream(sent)
             assert bool(sent.written) is (tag in tags[:2])
