@@ -17,9 +17,8 @@ from libp2p.abc import IHost
 from benchmarks.baselines import libp2p_kad
 from p2pgrid.errors import NetworkError
 from p2pgrid.ids import PeerId
-from p2pgrid.net.dht import FRESH_S, Dht
+from p2pgrid.net.dht import Dht
 from p2pgrid.net.host import build_host, running
-from p2pgrid.net.kad_cache import RecordCache
 from p2pgrid.protocol.records import DHT_RECORD_BYTES, SignedRecord, dht_key, verify
 
 LISTEN = ("/ip4/127.0.0.1/tcp/0",)
@@ -90,7 +89,7 @@ class GridNode:
     def forget(self, peer: PeerId) -> None:
         """Drops every copy that is here."""
         self._dht._kad.store.records.remove(dht_key(peer).encode())  # noqa: SLF001
-        self._dht._cache = RecordCache(fresh_s=FRESH_S)  # noqa: SLF001
+        self._dht._cache.forget(peer)  # noqa: SLF001
 
     @property
     def table_size(self) -> int:

@@ -28,7 +28,7 @@ from p2pgrid.errors import (
     StaleRecordError,
 )
 from p2pgrid.ids import PeerId, peer_id_of
-from p2pgrid.net.host import parse_address
+from p2pgrid.net.host import is_connected, parse_address
 from p2pgrid.net.kad_asker import Asker
 from p2pgrid.net.kad_cache import Found, RecordCache
 from p2pgrid.net.kad_client import QUORUM, KadClient
@@ -154,6 +154,7 @@ class Dht:
         if known is not None and self._cache.is_fresh(peer, now=self._now()):
             return known
         itself = known_contact(self._host, ID.from_string(peer))
+        can_be_asked = itself.addrs or is_connected(self._host, peer)
         heard: list[Found] = []
 
         def hits(contact: PeerInfo, answer: Message) -> int:
@@ -163,9 +164,8 @@ class Dht:
             return len(found) * (QUORUM if contact.peer_id == itself.peer_id else 1)
 
         question = Message(type=Message.GET_VALUE, key=dht_key(peer).encode())
-        await self._client.search(
-            question, hits, more=[itself] if itself.addrs else (), quorum=QUORUM
-        )
+        more = [itself] if can_be_asked else []
+        await self._client.search(question, hits, more=more, quorum=QUORUM)
         newest = max([*heard, *([known] if known else [])], key=_seq, default=None)
         if newest is None:
             raise PeerUnreachableError(
