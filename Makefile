@@ -50,3 +50,4 @@ lint: venv
 bench: venv
 	$(BIN)/python -m benchmarks.pointer --json
 	$(BIN)/python -m benchmarks.runtime --json
+	$(BIN)/python -m benchmarks.dht --json

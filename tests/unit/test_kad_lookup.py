@@ -30,7 +30,7 @@ def nearest(peers: Iterable[ID]) -> list[ID]:
 
 
 def lookup(**settings: object) -> Lookup:
-    made = Lookup(TARGET, **{"local": LOCAL, "choose": lambda _: 0, **settings})  # type: ignore[arg-type]
+    made = Lookup(TARGET, **{"local": LOCAL, "choose": lambda _: 0, **settings})
     made.add(map(contact, PEERS))
     return made
 
