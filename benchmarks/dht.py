@@ -131,8 +131,10 @@ def measure(kind: str) -> Waits:
             for number, record in enumerate(records)
         ]
         readers = [processes[index] for index in READERS]
-        waits.get = _gets(readers, peers, counts.cold, waits.found)
-        waits.get_cached = _gets(readers, peers, counts.cold, waits.found, word="get_cached")
+        for number in range(counts.cold):
+            reader, peer = readers[number % len(readers)], peers[number % len(peers)]
+            waits.get += _gets([reader], [peer], 1, waits.found)
+            waits.get_cached += _gets([reader], [peer], 1, waits.found, word="get_cached")
         processes[KILLED].signal(signal.SIGKILL)
         waits.get_killed = _gets(readers, peers, counts.killed, waits.found)
         processes[FROZEN].signal(signal.SIGSTOP)

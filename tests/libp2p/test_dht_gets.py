@@ -13,6 +13,7 @@ from p2pgrid.errors import PeerUnreachableError
 from p2pgrid.net import kad_server
 from p2pgrid.net.kad_asker import STREAMS_PER_PEER
 from p2pgrid.net.kad_client import GRACE_S, QUORUM
+from p2pgrid.net.kad_stream import KadStream
 from p2pgrid.protocol.records import dht_key
 from tests.libp2p.dht_nodes import Node, Process, network, node, peer_of, process, record_of, run
 
@@ -93,6 +94,25 @@ def test_a_question_that_was_cut_off_spoils_no_other() -> None:
                 assert answer is not None
                 assert answer.type == Message.GET_VALUE
                 assert answer.record.value
+
+    run(work)
+
+
+def test_a_stream_of_a_question_that_was_cut_off_is_reset(monkeypatch: pytest.MonkeyPatch) -> None:
+    resets: list[KadStream] = []
+    reset = KadStream.reset
+
+    async def noted(stream: KadStream) -> None:
+        resets.append(stream)
+        await reset(stream)
+
+    async def work() -> None:
+        async with network(1, 2) as (first, second):
+            monkeypatch.setattr(KadStream, "reset", noted)
+            for _ in range(kad_server.TURNS):
+                await first.dht._kad._turns.acquire_on_behalf_of(object())
+            assert await second.dht._asker.ask(first.contact, PING, 0.1) is None
+            assert len(resets) == 1
 
     run(work)
 

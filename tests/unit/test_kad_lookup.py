@@ -147,3 +147,26 @@ def test_a_slow_question_holds_up_nobody(wait_s: float) -> None:
     assert search.take(now=wait_s) == []
     assert len(search.take(now=SLOW_S)) == 2
     assert search.laggards(now=SLOW_S) == [it.peer_id for it in first]
+
+
+def test_who_fails_makes_room_for_the_next() -> None:
+    search = lookup(width=BUCKET_SIZE)
+    for contact_ in search.take(now=0.0):
+        search.failed(contact_.peer_id)
+    taken = [it.peer_id for it in search.take(now=0.0)]
+    assert taken == nearest(PEERS[1:])[BUCKET_SIZE : 2 * BUCKET_SIZE]
+
+
+def test_suspects_are_asked_last() -> None:
+    near = nearest(PEERS[1:21])
+    search = Lookup(
+        TARGET,
+        local=LOCAL,
+        choose=lambda count: count - 1,
+        suspects=near[:2],
+        connected=near[:2],
+        width=BUCKET_SIZE,
+    )
+    search.add(map(contact, near))
+    taken = [it.peer_id for it in search.take(now=0.0)]
+    assert set(taken[-2:]) == set(near[:2])
