@@ -53,7 +53,3 @@ class RecordCache:
         _, heard_at = self._kept.get(peer, (None, -math.inf))
         # A clock that was set back makes nothing fresh.
         return 0 <= now - heard_at < self._fresh_s
-
-    def forget(self, peer: PeerId) -> None:
-        """Has the network asked again."""
-        self._kept.pop(peer, None)
