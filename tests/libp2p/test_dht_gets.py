@@ -81,24 +81,7 @@ def test_a_stream_that_the_peer_has_cut_is_opened_again(monkeypatch: pytest.Monk
     run(work)
 
 
-def test_a_question_that_was_cut_off_spoils_no_other() -> None:
-    async def work() -> None:
-        async with network(1, 2) as (first, second):
-            await first.dht.put(record_of(1))
-            find = Message(type=Message.FIND_NODE, key=b"key")
-            get = Message(type=Message.GET_VALUE, key=dht_key(first.peer).encode())
-            for wait_s in (0.0, 0.0005, 0.001, 0.002, 0.004):
-                with trio.move_on_after(wait_s):
-                    await second.dht._asker.ask(first.contact, find, 5.0)
-                answer = await second.dht._asker.ask(first.contact, get, 5.0)
-                assert answer is not None
-                assert answer.type == Message.GET_VALUE
-                assert answer.record.value
-
-    run(work)
-
-
-def test_a_stream_of_a_question_that_was_cut_off_is_reset(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_question_that_was_cut_off_spoils_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     resets: list[KadStream] = []
     reset = KadStream.reset
 
@@ -112,7 +95,12 @@ def test_a_stream_of_a_question_that_was_cut_off_is_reset(monkeypatch: pytest.Mo
             for _ in range(kad_server.TURNS):
                 await first.dht._kad._turns.acquire_on_behalf_of(object())
             assert await second.dht._asker.ask(first.contact, PING, 0.1) is None
-            assert len(resets) == 1
+            assert len(resets) == 1  # or its answer would be taken for that of the next
+            first.dht._kad._turns.total_tokens += 1
+            get = Message(type=Message.GET_VALUE, key=b"key")
+            answer = await second.dht._asker.ask(first.contact, get, 5.0)
+            assert answer is not None
+            assert answer.type == Message.GET_VALUE
 
     run(work)
 
