@@ -51,3 +51,4 @@ bench: venv
 	$(BIN)/python -m benchmarks.pointer --json
 	$(BIN)/python -m benchmarks.runtime --json
 	$(BIN)/python -m benchmarks.actors --json
+	$(BIN)/python -m benchmarks.dht --json

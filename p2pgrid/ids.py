@@ -19,15 +19,15 @@ DatasetId = NewType("DatasetId", bytes)
 ID_BYTES = 16
 PUBLIC_KEY_BYTES = 32
 
-# An identity multihash (code 0, 36 bytes) of libp2p's protobuf for an Ed25519 public key.
-_PEER_ID_PREFIX = bytes([0x00, 0x24, 0x08, 0x01, 0x12, 0x20])
+PEER_ID_PREFIX = bytes([0x00, 0x24, 0x08, 0x01, 0x12, 0x20])
+"""An identity multihash (code 0, 36 bytes) of libp2p's protobuf for an Ed25519 public key."""
 
 
 def peer_id_of(public_key: bytes) -> PeerId:
     """The peer id of a 32-byte Ed25519 public key."""
     if len(public_key) != PUBLIC_KEY_BYTES:
         raise ValueError(f"an Ed25519 public key has 32 bytes, not {len(public_key)}")
-    return PeerId(base58.b58encode(_PEER_ID_PREFIX + public_key).decode("ascii"))
+    return PeerId(base58.b58encode(PEER_ID_PREFIX + public_key).decode("ascii"))
 
 
 def public_key_of(peer: PeerId) -> bytes:
@@ -37,9 +37,9 @@ def public_key_of(peer: PeerId) -> bytes:
         ValueError: the text is not the peer id of an Ed25519 key.
     """
     raw = bytes(base58.b58decode(peer))
-    if len(raw) != len(_PEER_ID_PREFIX) + PUBLIC_KEY_BYTES or not raw.startswith(_PEER_ID_PREFIX):
+    if len(raw) != len(PEER_ID_PREFIX) + PUBLIC_KEY_BYTES or not raw.startswith(PEER_ID_PREFIX):
         raise ValueError(f"{peer[:60]!r} is not the peer id of an Ed25519 key")
-    return raw[len(_PEER_ID_PREFIX) :]
+    return raw[len(PEER_ID_PREFIX) :]
 
 
 def short(identifier: bytes) -> str:

@@ -16,5 +16,7 @@ Main path, in the order in which a reader opens the files:
 - ``bulk``: large arrays on TLS sockets, in plain threads; ``bulk_server`` lets connections in,
   ``bulk_pipe`` is one, ``certificate`` is TLS without authorities; ``bulk_ends`` and ``bulk_files``
   are where the bytes come from and go to.
-- ``dht``: signed records on libp2p's Kademlia; ``kademlia`` asks, ``kad_server`` answers.
+- ``dht``: signed records on libp2p's Kademlia. ``kad_client`` searches: ``kad_lookup`` says whom to
+  ask, ``kademlia`` drives it, ``kad_asker`` asks one peer over a ``kad_stream``; ``kad_cache``
+  keeps what was found. ``kad_server`` lets questions in, ``kad_store`` answers them.
 """

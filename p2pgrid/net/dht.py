@@ -9,14 +9,12 @@ sees who announces it.
 """
 
 import logging
-import math
 import random
+import secrets
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 
 import trio
 from libp2p.abc import IHost
-from libp2p.kad_dht.common import BUCKET_SIZE
 from libp2p.kad_dht.pb.kademlia_pb2 import Message, Record
 from libp2p.peer.id import ID
 from libp2p.peer.peerinfo import PeerInfo
@@ -26,30 +24,26 @@ from p2pgrid.errors import (
     ExpiredRecordError,
     LocalProtocolError,
     NetworkError,
-    NetworkKeyError,
     PeerUnreachableError,
     StaleRecordError,
 )
 from p2pgrid.ids import PeerId, peer_id_of
 from p2pgrid.net.addresses import parse_address
-from p2pgrid.net.kad_server import KadServer, check
-from p2pgrid.net.kademlia import Asker, by_distance, contacts, known_contact, walk
+from p2pgrid.net.host import is_connected
+from p2pgrid.net.kad_asker import Asker
+from p2pgrid.net.kad_cache import Found, RecordCache
+from p2pgrid.net.kad_client import QUORUM, KadClient
+from p2pgrid.net.kad_contacts import contacts, known_contact
+from p2pgrid.net.kad_server import KadServer
+from p2pgrid.net.kad_store import check
 from p2pgrid.protocol.records import NodeRecord, SignedRecord, dht_key, newer, tag_key
 
-GRACE_S = 1.0
-"""How long a search goes on after its first hit: for a newer record, or for more providers."""
 REPUBLISH_S = 240.0
 REFRESH_S = 120.0
+FRESH_S = 30.0
 VERIFIED_AT_ONCE = 8
+KEY_BYTES = 32
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A verified record, with the signed bytes that prove it."""
-
-    record: NodeRecord
-    signed: SignedRecord
 
 
 class Dht:
@@ -62,6 +56,8 @@ class Dht:
         timeout_s: Deadline of each operation.
         republish_s: How often ``run`` repeats what was put and announced.
         refresh_s: How often ``run`` looks for new peers and drops dead ones.
+        fresh_s: For so long a record that the network gave is not asked for again: a peer that
+            moves is looked for at its old place until then.
     """
 
     def __init__(
@@ -73,23 +69,22 @@ class Dht:
         timeout_s: float = 10.0,
         republish_s: float = REPUBLISH_S,
         refresh_s: float = REFRESH_S,
+        fresh_s: float = FRESH_S,
     ) -> None:
         self._host, self._now, self._timeout_s = host, now, timeout_s
         self._server, self._republish_s, self._refresh_s = server, republish_s, refresh_s
         self._local: ID = host.get_id()
-        # Half of the walk's own deadline: a frozen peer costs a slot for a while, not the walk.
-        self._ask_s = timeout_s / 4
         self._asker = Asker(host)
         self._kad = KadServer(host, self._asker, serve=server, now=now)
-        self._bootstrap: dict[ID, PeerInfo] = {}
-        self._strangers: dict[ID, NetworkKeyError] = {}
+        self._client = KadClient(host, self._asker, self._kad.table, timeout_s=timeout_s)
+        self._cache = RecordCache(fresh_s=fresh_s)
         self._records: dict[str, SignedRecord] = {}
         self._tags: set[str] = set()
 
     @property
     def table(self) -> tuple[PeerId, ...]:
         """The peers that we would ask first; all of them serve p2pgrid's DHT."""
-        return tuple(PeerId(peer.to_base58()) for peer in self._kad.routing_table.get_peer_ids())
+        return tuple(PeerId(peer.to_base58()) for peer in self._kad.table.get_peer_ids())
 
     async def run(self) -> None:
         """Keeps the table fresh and what was put or announced alive, until cancelled."""
@@ -110,18 +105,19 @@ class Dht:
         by_peer: dict[PeerId, list[Multiaddr]] = {}
         for peer, address in map(parse_address, addresses):
             by_peer.setdefault(peer, []).append(address)
-        contacts = [PeerInfo(ID.from_string(peer), found) for peer, found in by_peer.items()]
-        self._bootstrap |= {contact.peer_id: contact for contact in contacts}
-        answered = await self._walk(self._local.to_bytes(), "FIND_NODE", more=contacts)
-        known = {contact.peer_id for contact in contacts}
-        if not answered and (strangers := known & self._strangers.keys()):
-            raise self._strangers[strangers.pop()]
-        return len(known & {contact.peer_id for contact in answered})
+        named = [PeerInfo(ID.from_string(peer), found) for peer, found in by_peer.items()]
+        known = {contact.peer_id: contact for contact in named}
+        self._client.bootstrap |= known
+        answered = await self._client.near(self._local.to_bytes(), more=named)
+        if not answered:
+            self._client.raise_for_strangers(known)
+        return len(known.keys() & {contact.peer_id for contact in answered})
 
     async def refresh(self) -> None:
-        """Looks for peers near ourselves, drops those that are gone, and forgets old records."""
-        await self._walk(self._local.to_bytes(), "FIND_NODE")
-        self._kad.sweep(now=self._now())
+        """Looks for peers near us and a few elsewhere, drops the dead, forgets old records."""
+        await self._client.near(self._local.to_bytes())
+        await self._client.near(secrets.token_bytes(KEY_BYTES), quorum=QUORUM)
+        self._kad.store.sweep()
 
     async def put(self, record: SignedRecord) -> None:
         """Stores our record with the peers nearest to its key, and again every ``republish_s``.
@@ -135,43 +131,53 @@ class Dht:
         """
         if not isinstance(record.body(), NodeRecord):
             raise LocalProtocolError("the DHT holds node records only")
-        key = dht_key(peer_id_of(record.public_key))
+        peer = peer_id_of(record.public_key)
+        key = dht_key(peer)
         body = check(key, record.encode(), now=self._now())
-        if (known := self._known(key)) is not None and newer(known.record, body):
+        if (known := self._known(peer)) is not None and newer(known.record, body):
             raise _stale(known.record, body)
         self._records[key] = record
         if self._server:
-            self._kad.hold(key, record.encode())
-        await self._store(key, Found(body, record))
+            self._kad.store.hold(key, record.encode())
+        await self._store(peer, Found(body, record))
 
     async def get(self, peer: PeerId) -> NodeRecord:
         """The newest verified record of a peer that the network has; see ``get_signed``."""
         return (await self.get_signed(peer)).record
 
     async def get_signed(self, peer: PeerId) -> Found:
-        """Asks the network, and keeps the local copy only if nobody has a newer one.
+        """Asks several peers near the record, unless the network gave it ``fresh_s`` ago.
+
+        The newest of what they gave and what is known here counts. All of those asked would have
+        to miss, or withhold, a newer record: then an older one that has not expired is returned.
 
         Raises:
             PeerUnreachableError: no valid record was found before the deadline.
         """
-        key = dht_key(peer)
-        found = [known] if (known := self._known(key)) else []
-
+        known = self._known(peer)
+        if known is not None and self._cache.is_fresh(peer, now=self._now()):
+            return known
         itself = known_contact(self._host, ID.from_string(peer))
+        can_be_asked = itself.addrs or is_connected(self._host, peer)
+        heard: list[Found] = []
 
-        def heard(contact: PeerInfo, answer: Message) -> float:
-            if not (hit := self._read(key, answer)):
-                return math.inf
-            found.extend(hit)
+        def hits(contact: PeerInfo, answer: Message) -> int:
+            found = self._read(peer, answer)
+            heard.extend(found)
             # Nobody knows a peer's record better than the peer.
-            return 0 if contact.peer_id == itself.peer_id else GRACE_S
+            return len(found) * (QUORUM if contact.peer_id == itself.peer_id else 1)
 
-        await self._walk(key.encode(), "GET_VALUE", heard, more=[itself])
-        if not found:
+        question = Message(type=Message.GET_VALUE, key=dht_key(peer).encode())
+        more = [itself] if can_be_asked else []
+        await self._client.search(question, hits, more=more, quorum=QUORUM)
+        newest = max([*heard, *([known] if known else [])], key=_seq, default=None)
+        if newest is None:
             raise PeerUnreachableError(
                 peer=peer, addresses=0, reason="the DHT has no valid record of it"
             )
-        return max(found, key=_seq)
+        if heard:
+            self._cache.keep(peer, newest, now=self._now())
+        return newest
 
     async def announce(self, tag: str) -> None:
         """Says that we have something with this tag, and again every ``republish_s``.
@@ -186,12 +192,12 @@ class Dht:
             raise LocalProtocolError("a peer that does not listen cannot announce a tag")
         self._tags.add(tag)
         if self._server:
-            self._kad.provider_store.add_provider(key, ourselves)
-        question = _question("ADD_PROVIDER", key)
+            self._kad.store.providers.add_provider(key, ourselves)
+        question = Message(type=Message.ADD_PROVIDER, key=key)
         question.providerPeers.add(
             id=self._local.to_bytes(), addrs=[address.to_bytes() for address in ourselves.addrs]
         )
-        await self._spread(question, await self._walk(key, "FIND_NODE"))
+        await self._client.spread(question, await self._client.near(key))
 
     async def providers(self, tag: str) -> tuple[PeerId, ...]:
         """Who claims to have something with this tag: hints, unsigned; ``find`` verifies them.
@@ -221,59 +227,49 @@ class Dht:
 
     async def _fetch(self, peer: PeerId, contact: PeerInfo) -> NodeRecord:
         """From the provider itself if it answers: one question instead of a walk."""
-        key = dht_key(peer)
         if contact.peer_id != self._local:
-            answer = await self._ask(contact, _question("GET_VALUE", key.encode()))
-            if answer is not None and (hit := self._read(key, answer)):
+            question = Message(type=Message.GET_VALUE, key=dht_key(peer).encode())
+            answer = await self._client.ask(contact, question)
+            if answer is not None and (hit := self._read(peer, answer)):
+                self._cache.keep(peer, hit[0], now=self._now())
                 return hit[0].record
         return await self.get(peer)
 
     async def _providers(self, tag: str) -> dict[PeerId, PeerInfo]:
         key = tag_key(tag)
-        hints = list(self._kad.provider_store.get_providers(key))
+        hints = list(self._kad.store.providers.get_providers(key))
 
-        def heard(_: PeerInfo, answer: Message) -> float:
+        def heard(_: PeerInfo, answer: Message) -> int:
             told = contacts(answer.providerPeers)
             hints.extend(told)
-            return GRACE_S if told else math.inf
+            return len(told)
 
-        await self._walk(key, "GET_PROVIDERS", heard)
+        await self._client.search(Message(type=Message.GET_PROVIDERS, key=key), heard)
         return {PeerId(hint.peer_id.to_base58()): hint for hint in hints}
 
-    async def _store(self, key: str, ours: Found) -> None:
+    async def _store(self, peer: PeerId, ours: Found) -> None:
         """Asks for the record before it stores it: the answers show the newest ``seq``."""
-        newest = ours.record
+        key = dht_key(peer).encode()
+        known = [ours]
 
-        def heard(_: PeerInfo, answer: Message) -> float:
-            nonlocal newest
-            newest = max([newest, *(hit.record for hit in self._read(key, answer))], key=_seq_of)
-            return math.inf
+        def heard(_: PeerInfo, answer: Message) -> int:
+            known.extend(self._read(peer, answer))
+            return 0
 
-        near = await self._walk(key.encode(), "GET_VALUE", heard)
-        if newer(newest, ours.record):
-            raise _stale(newest, ours.record)
-        question = _question("PUT_VALUE", key.encode())
-        question.record.CopyFrom(Record(key=key.encode(), value=ours.signed.encode()))
-        await self._spread(question, near)
-
-    async def _spread(self, question: Message, near: Sequence[PeerInfo]) -> None:
-        stored: list[ID] = []
-
-        async def hand_over(contact: PeerInfo) -> None:
-            if await self._answer(contact, question) is not None:
-                stored.append(contact.peer_id)
-
-        with trio.move_on_after(self._timeout_s / 2):
-            async with trio.open_nursery() as nursery:
-                for contact in near[:BUCKET_SIZE]:
-                    nursery.start_soon(hand_over, contact)
-        _LOG.info("stored", extra={"stored": len(stored), "asked": len(near)})
+        near = await self._client.search(Message(type=Message.GET_VALUE, key=key), heard)
+        newest = max(known, key=_seq)
+        if newer(newest.record, ours.record):
+            raise _stale(newest.record, ours.record)
+        record = Record(key=key, value=ours.signed.encode())
+        question = Message(type=Message.PUT_VALUE, key=key, record=record)
+        await self._client.spread(question, near)
 
     async def _republish(self) -> None:
         for key in tuple(self._records):
             record = self._records[key]
             try:
-                await self._store(key, Found(check(key, record.encode(), now=self._now()), record))
+                body = check(key, record.encode(), now=self._now())
+                await self._store(peer_id_of(record.public_key), Found(body, record))
             except ExpiredRecordError:
                 del self._records[key]
             except StaleRecordError:
@@ -281,65 +277,16 @@ class Dht:
         for tag in tuple(self._tags):
             await self.announce(tag)
 
-    async def _walk(
-        self,
-        target: bytes,
-        kind: str,
-        heard: Callable[[PeerInfo, Message], float] = lambda *_: math.inf,
-        *,
-        more: Sequence[PeerInfo] = (),
-    ) -> list[PeerInfo]:
-        """Walks for half the deadline; ``heard`` says how many seconds more, after an answer.
-
-        Returns:
-            The peers that answered, nearest first.
-        """
-        question = _question(kind, target)
-        answered: list[PeerInfo] = []
-        table = self._kad.routing_table.find_local_closest_peers(target, BUCKET_SIZE)
-        # Whoever lost all its peers, or was cut off for a while, begins again where it joined.
-        seeds = [known_contact(self._host, peer) for peer in table] or self._bootstrap.values()
-
-        async def ask_one(contact: PeerInfo) -> Message | None:
-            return await self._ask(contact, question)
-
-        with trio.move_on_after(self._timeout_s / 2) as deadline:
-
-            def on_answer(contact: PeerInfo, answer: Message) -> None:
-                answered.append(contact)
-                more_s = heard(contact, answer)
-                deadline.deadline = min(deadline.deadline, trio.current_time() + more_s)
-
-            await walk(target, [*more, *seeds], ask_one, local=self._local, heard=on_answer)
-        return by_distance(target, answered)
-
-    async def _ask(self, contact: PeerInfo, question: Message) -> Message | None:
-        answer = await self._answer(contact, question)
-        if answer is None:
-            self._kad.routing_table.remove_peer(contact.peer_id)
-        else:
-            await self._kad.routing_table.add_peer(contact)
-        return answer
-
-    async def _answer(self, contact: PeerInfo, question: Message) -> Message | None:
-        """None also from a peer outside our network; of those we joined by, it is remembered."""
-        self._strangers.pop(contact.peer_id, None)
-        try:
-            return await self._asker.ask(contact, question, self._ask_s)
-        except NetworkKeyError as error:
-            if contact.peer_id in self._bootstrap:
-                self._strangers[contact.peer_id] = error
-            return None
-
-    def _known(self, key: str) -> Found | None:
-        """The newest valid record that we hold ourselves."""
-        ours = self._records.get(key)
-        values = [self._kad.held(key), ours.encode() if ours else b""]
+    def _known(self, peer: PeerId) -> Found | None:
+        """The newest valid record that we have ourselves."""
+        key = dht_key(peer)
+        ours, cached = self._records.get(key), self._cache.newest(peer, now=self._now())
+        values = [self._kad.store.held(key), ours.encode() if ours else b""]
         found = [found for value in values for found in self._believe(key, value)]
-        return max(found, key=_seq, default=None)
+        return max([*found, *([cached] if cached else [])], key=_seq, default=None)
 
-    def _read(self, key: str, answer: Message) -> list[Found]:
-        return self._believe(key, answer.record.value)
+    def _read(self, peer: PeerId, answer: Message) -> list[Found]:
+        return self._believe(dht_key(peer), answer.record.value)
 
     def _believe(self, key: str, value: bytes) -> list[Found]:
         """The record in ``value``, or nothing if it is not to be believed."""
@@ -353,18 +300,10 @@ def _seq(found: Found) -> int:
     return found.record.seq
 
 
-def _seq_of(record: NodeRecord) -> int:
-    return record.seq
-
-
 def _stale(known: NodeRecord, ours: NodeRecord) -> StaleRecordError:
     return StaleRecordError(
         f"a record with seq {known.seq} is known, ours has {ours.seq}; sign one with a higher seq"
     )
-
-
-def _question(kind: str, key: bytes) -> Message:
-    return Message(type=kind, key=key)
 
 
 async def _every(interval_s: float, work: Callable[[], Awaitable[None]]) -> None:

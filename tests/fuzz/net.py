@@ -18,9 +18,9 @@ from wsproto.events import Request
 
 from p2pgrid.errors import PeerUnreachableError, RemoteProtocolError, TransportError
 from p2pgrid.ids import peer_id_of
-from p2pgrid.net import kademlia
 from p2pgrid.net.dht import Dht
 from p2pgrid.net.host import CONTROL_PROTOCOL, build_host
+from p2pgrid.net.kad_asker import Asker
 from p2pgrid.net.kad_server import KadServer
 from p2pgrid.net.streams import Libp2pStream
 from p2pgrid.net.websocket import WebSocketStream
@@ -139,7 +139,7 @@ def identify(data: bytes) -> None:
     async def work() -> None:
         host = _host()
         host.new_stream = _answers(identify=data)
-        spoken = await kademlia.Asker(host).identify(REMOTE)
+        spoken = await Asker(host).identify(REMOTE)
         assert all(isinstance(protocol, str) for protocol in spoken)
 
     _run(work)
@@ -223,7 +223,7 @@ def dht_questions() -> list[bytes]:
 @functools.cache
 def _server() -> KadServer:
     host = _host()
-    asker = kademlia.Asker(host)
+    asker = Asker(host)
     asker._said[host.get_network().get_connections()[0]] = frozenset(OURS.protocols)
     return KadServer(host, asker, serve=True, now=lambda: NOW)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import trio
 from libp2p.kad_dht.pb.kademlia_pb2 import Message
+from multiaddr import Multiaddr
 
 from actors import channel, frames
 from actors.catalog import Catalog
@@ -21,7 +22,7 @@ from p2pgrid.errors import (
     WalletError,
 )
 from p2pgrid.ids import ObjectId
-from p2pgrid.net import dht, kad_server, kademlia
+from p2pgrid.net import dht, kad_contacts, kad_store
 from p2pgrid.net.host import MAX_ADDRESSES
 from p2pgrid.protocol.records import NodeRecord, dht_key
 from tests.fuzz import local, net, wire
@@ -39,7 +40,7 @@ def test_a_nested_record_is_refused() -> None:
 
 def test_the_target_of_answers_reaches_the_record(monkeypatch: pytest.MonkeyPatch) -> None:
     believed: list[bytes] = []
-    check = kad_server.check
+    check = kad_store.check
 
     def noted(key: str, value: bytes, *, now: float) -> NodeRecord:
         record = check(key, value, now=now)
@@ -63,7 +64,7 @@ def test_an_endless_peer_id_in_an_answer_is_dropped_at_once() -> None:
     answer = Message()
     answer.closerPeers.add(id=ENDLESS_ID, addrs=[net.PLACE.to_bytes()])
     began = time.process_time()
-    assert kademlia.contacts(answer.closerPeers) == []
+    assert kad_contacts.contacts(answer.closerPeers) == []
     assert time.process_time() - began < SOON_S
 
 
@@ -86,23 +87,22 @@ def test_a_protocol_that_is_no_text_is_one_that_nobody_speaks() -> None:
 
 
 def test_nobody_can_announce_tags_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kad_server, "MAX_TAGS", 2)
+    monkeypatch.setattr(kad_store, "MAX_TAGS", 2)
     server = net._server.__wrapped__()
     tags = [bytes([number]) * 32 for number in range(4)]
+    addresses = [Multiaddr(f"/ip4/127.0.0.1/tcp/{port}").to_bytes() for port in range(1, 1001)]
 
     async def announce() -> None:
         for tag in (*tags, tags[0]):
             question = Message(type="ADD_PROVIDER", key=tag)
-            question.providerPeers.add(
-                id=net.REMOTE.to_bytes(), addrs=[net.PLACE.to_bytes()] * 1000
-            )
+            question.providerPeers.add(id=net.REMOTE.to_bytes(), addrs=addresses)
             sent = net.Sent(net._prefixed(question))
             await server.handle_stream(sent)
             assert bool(sent.written) is (tag in tags[:2])
 
     trio.run(announce)
-    assert set(server.provider_store.providers) == set(tags[:2])
-    (provider,) = server.provider_store.get_providers(tags[0])
+    assert set(server.store.providers.providers) == set(tags[:2])
+    (provider,) = server.store.providers.get_providers(tags[0])
     assert len(provider.addrs) == MAX_ADDRESSES
 
 

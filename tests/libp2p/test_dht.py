@@ -17,7 +17,7 @@ from p2pgrid.errors import (
     StaleRecordError,
 )
 from p2pgrid.ids import DatasetId
-from p2pgrid.net.kademlia import Asker
+from p2pgrid.net.kad_asker import Asker
 from p2pgrid.protocol.records import (
     DHT_RECORD_BYTES,
     DatasetRecord,
@@ -55,7 +55,8 @@ def test_a_record_put_in_one_process_is_found_from_another(others: list[Process]
 
 def test_a_higher_seq_replaces_a_record_everywhere(others: list[Process]) -> None:
     async def work() -> None:
-        async with node(2) as writer, node(3, server=False, listen=()) as reader:
+        client = node(3, server=False, listen=(), fresh_s=0.0)
+        async with node(2) as writer, client as reader:
             await writer.dht.join(others[0].addresses)
             await reader.dht.join(others[1].addresses)
             await writer.dht.put(record_of(2, seq=1, name="old"))
@@ -82,7 +83,7 @@ def test_the_network_is_asked_although_an_old_copy_is_here() -> None:
     async def work() -> None:
         async with network(1, 2, 3) as (writer, other, reader):
             await writer.dht.put(record_of(1, seq=2))
-            reader.dht._kad.hold(dht_key(writer.peer), record_of(1, seq=1).encode())
+            reader.dht._kad.store.hold(dht_key(writer.peer), record_of(1, seq=1).encode())
             await writer.host.close()
             assert other.peer in reader.dht.table
             assert (await reader.dht.get(writer.peer)).seq == 2
@@ -125,7 +126,7 @@ def test_a_bad_record_is_refused_here(record: SignedRecord, error: type[RecordEr
         async with network(1, 2) as (here, there):
             with pytest.raises(error):
                 await here.dht.put(record)
-            assert there.dht._kad.held(dht_key(here.peer)) == b""
+            assert there.dht._kad.store.held(dht_key(here.peer)) == b""
 
     if error is not OversizedRecordError:
         assert len(record.encode()) <= DHT_RECORD_BYTES
@@ -189,7 +190,7 @@ def test_a_remote_store_holds_nothing_but_our_records(key: bytes) -> None:
             put = Message(type="PUT_VALUE", key=key)
             put.record.CopyFrom(Record(key=key, value=record_of(1).encode()))
             assert await Asker(here.host).ask(there.contact, put, 5) is None
-            assert there.dht._kad.value_store.size() == 0
+            assert there.dht._kad.store.records.size() == 0
 
     run(work)
 
@@ -222,7 +223,7 @@ def test_a_forged_answer_is_not_believed() -> None:
     async def work() -> None:
         async with network(1, 2, 3) as (liar, honest, reader):
             await honest.dht.put(record_of(2, seq=1))
-            liar.dht._kad.hold(dht_key(honest.peer), forged(record_of(2, seq=9)).encode())
+            liar.dht._kad.store.hold(dht_key(honest.peer), forged(record_of(2, seq=9)).encode())
             assert (await reader.dht.get(honest.peer)).seq == 1
 
     run(work)
@@ -261,10 +262,10 @@ def test_providers_are_asked_for_although_some_are_known_here() -> None:
     async def work() -> None:
         async with network(1, 2, 3) as (first, second, reader):
             await first.dht.announce("mnist")
-            reader.dht._kad.provider_store.providers.clear()
+            reader.dht._kad.store.providers.providers.clear()
             await reader.dht.announce("mnist")
             assert set(await reader.dht.providers("mnist")) == {first.peer, reader.peer}
-            assert len(second.dht._kad.provider_store.get_providers(tag_key("mnist"))) == 2
+            assert len(second.dht._kad.store.providers.get_providers(tag_key("mnist"))) == 2
 
     run(work)
 
@@ -283,6 +284,6 @@ def test_a_peer_may_announce_more_than_ten_tags_at_once() -> None:
         async with network(1, 2) as (first, second):
             for number in range(15):
                 await second.dht.announce(f"tag {number}")
-            assert first.dht._kad.provider_store.size() == 15
+            assert first.dht._kad.store.providers.size() == 15
 
     run(work)

@@ -25,7 +25,8 @@ from p2pgrid.errors import AddressError, PeerUnreachableError
 from p2pgrid.net import kad_server
 from p2pgrid.net.dht import Dht
 from p2pgrid.net.host import running
-from p2pgrid.net.kademlia import Asker, contacts
+from p2pgrid.net.kad_asker import Asker
+from p2pgrid.net.kad_contacts import contacts
 from p2pgrid.protocol.records import dht_key
 from tests.libp2p.dht_nodes import (
     LISTEN,
@@ -146,7 +147,7 @@ def test_what_was_put_and_announced_reaches_peers_that_come_later() -> None:
             nursery.start_soon(second.dht.run)
             for event in arrived:
                 await event.wait()
-            assert late.dht._kad.held(dht_key(second.peer)) == record_of_held(second)
+            assert late.dht._kad.store.held(dht_key(second.peer)) == record_of_held(second)
             nursery.cancel_scope.cancel()
 
     run(work)
@@ -155,8 +156,8 @@ def test_what_was_put_and_announced_reaches_peers_that_come_later() -> None:
 def _arrivals(dht: Dht) -> tuple[trio.Event, trio.Event]:
     """Set when a record, and a provider, is stored."""
     record, provider = trio.Event(), trio.Event()
-    store_record = dht._kad.value_store.put_record
-    store_provider = dht._kad.provider_store.add_provider
+    store_record = dht._kad.store.records.put_record
+    store_provider = dht._kad.store.providers.add_provider
 
     def put_record(*args: Any) -> None:
         store_record(*args)
@@ -166,8 +167,8 @@ def _arrivals(dht: Dht) -> tuple[trio.Event, trio.Event]:
         store_provider(*args)
         provider.set()
 
-    dht._kad.value_store.put_record = put_record
-    dht._kad.provider_store.add_provider = add_provider
+    dht._kad.store.records.put_record = put_record
+    dht._kad.store.providers.add_provider = add_provider
     return record, provider
 
 
@@ -185,9 +186,9 @@ def test_expired_records_are_forgotten_and_no_longer_republished() -> None:
                 await first.dht.get(second.peer)
             await second.dht._republish()
             assert second.dht._records == {}
-            assert first.dht._kad.held(dht_key(second.peer)) != b""
+            assert first.dht._kad.store.held(dht_key(second.peer)) != b""
             await first.dht.refresh()
-            assert first.dht._kad.held(dht_key(second.peer)) == b""
+            assert first.dht._kad.store.held(dht_key(second.peer)) == b""
 
     run(work)
 
@@ -196,7 +197,7 @@ def test_a_peer_that_lost_its_table_begins_again_where_it_joined() -> None:
     async def work() -> None:
         async with network(1, 2, 3) as (first, second, here):
             await second.dht.put(record_of(2))
-            here.dht._kad.routing_table.cleanup_routing_table()
+            here.dht._kad.table.cleanup_routing_table()
             assert (await here.dht.get(second.peer)).seq == 1
             assert set(here.dht.table) == {first.peer, second.peer}
 
@@ -249,7 +250,8 @@ def test_a_record_is_found_after_a_holder_was_killed(others: list[Process]) -> N
 
 def test_a_search_ends_in_time_while_a_holder_is_frozen(others: list[Process]) -> None:
     async def work() -> None:
-        async with node(11, timeout_s=4.0) as writer, node(12, timeout_s=4.0) as reader:
+        reading = node(12, timeout_s=4.0, fresh_s=0.0)
+        async with node(11, timeout_s=4.0) as writer, reading as reader:
             await writer.dht.join(others[0].addresses)
             await reader.dht.join(others[0].addresses)
             await writer.dht.put(record_of(11))

@@ -36,7 +36,7 @@ from p2pgrid.net.host import (
     open_stream,
     running,
 )
-from p2pgrid.net.kademlia import Asker
+from p2pgrid.net.kad_asker import Asker
 
 pytestmark = pytest.mark.libp2p
 
