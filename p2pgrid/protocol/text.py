@@ -1,0 +1,62 @@
+"""Texts of people: what they may hold, and tables made of them for terminals and notebooks."""
+
+import html
+import unicodedata
+from collections.abc import Sequence
+
+from p2pgrid.errors import SchemaError
+
+Rows = Sequence[Sequence[str]]
+"""The first row heads the others."""
+
+
+def plain_text(field: str, text: object, *, least: int = 0, most: int, lines: bool = False) -> str:
+    """The text in Unicode's composed form (NFC), so that it is the same wherever it was typed.
+
+    Args:
+        field: what it is, for the error.
+        text: from anybody.
+        least: Fewest characters.
+        most: Most characters.
+        lines: Whether it may have line ends and tabs; no other control characters are allowed.
+
+    Raises:
+        SchemaError: it is no text, too short or too long, or holds control characters.
+    """
+    if not isinstance(text, str):
+        problem = f"expected a text, got {type(text).__name__}"
+        raise SchemaError(field=field, problem=problem)
+    composed = unicodedata.normalize("NFC", text)
+    if not least <= len(composed) <= most:
+        problem = f"has {len(composed):,} characters; {least} to {most:,} are allowed"
+        raise SchemaError(field=field, problem=problem)
+    shown = composed.translate({ord(end): " " for end in "\r\n\t"}) if lines else composed
+    if not shown.isprintable():
+        raise SchemaError(field=field, problem="holds a control character; leave it out")
+    return composed
+
+
+def text_table(rows: Rows) -> str:
+    """The rows as lines with aligned columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+def html_table(rows: Rows) -> str:
+    """The rows as a table of HTML; cells are escaped, they hold nothing but text."""
+    head, *body = rows
+    lines = [_html_row("th", head), *(_html_row("td", row) for row in body)]
+    return f"<table>{''.join(lines)}</table>"
+
+
+def _html_row(tag: str, cells: Sequence[str]) -> str:
+    return f"<tr>{''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in cells)}</tr>"
+
+
+def cut(text: str, *, most: int = 60) -> str:
+    """The text in one line, shortened for display."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"{line[:most]}..."
