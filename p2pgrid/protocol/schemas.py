@@ -10,6 +10,7 @@ kilograms, and only the description says so. Who wants one id shares one file.
 """
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping
 from typing import NewType, Self, TypeVar
 
@@ -19,7 +20,7 @@ from msgspec.structs import force_setattr
 from typing_extensions import override
 
 from p2pgrid.errors import RemoteProtocolError, SchemaError, TooLargeError
-from p2pgrid.protocol.columns import MAX_NAME, Column, Number
+from p2pgrid.protocol.columns import MAX_CELL_SIZE, MAX_NAME, Column, Number
 from p2pgrid.protocol.malformed import MALFORMED
 from p2pgrid.protocol.text import cut, html_table, plain_text, text_table
 
@@ -31,6 +32,8 @@ MAX_SCHEMA_BYTES = 64 * 1024
 """Encoded, of a whole dataset: it travels in messages and records."""
 MAX_COLUMNS = 1024
 MAX_TENSORS = 256
+SPLITS = ("train", "dev", "test")
+"""The parts of a dataset; all have its schema."""
 HEADING = ("column", "type", "bounds", "unit", "description")
 
 
@@ -55,11 +58,19 @@ class TensorSchema(Struct, frozen=True, array_like=True, forbid_unknown_fields=T
             raise SchemaError(field=field, problem=problem)
         if len({column.name for column in self.columns}) < len(self.columns):
             raise SchemaError(field=field, problem="a name comes twice")
+        if self.row_size > MAX_CELL_SIZE:
+            problem = f"a row has {self.row_size:,} numbers; {MAX_CELL_SIZE:,} are allowed"
+            raise SchemaError(field=field, problem=problem)
 
     @property
     def id(self) -> SchemaId:
         """The hash of its content."""
         return _id_of(self)
+
+    @property
+    def row_size(self) -> int:
+        """How many numbers a row has, in all columns."""
+        return sum(math.prod(column.shape) for column in self.columns)
 
     @property
     def low(self) -> tuple[Number, ...]:
