@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from p2pgrid.errors import BoundsError, MissingValuesError, SchemaMismatchError
+from p2pgrid.errors import BoundsError, MissingValuesError, SchemaMismatchError, SourceError
 from p2pgrid.protocol.arrays import Array
 from p2pgrid.protocol.columns import Column
 from p2pgrid.protocol.schemas import DatasetSchema, TensorSchema
@@ -47,36 +47,71 @@ def check_layout(arrays: Mapping[str, Array], schema: TensorSchema, *, where: st
     return rows
 
 
-def check_bounds(array: Array, column: Column, *, clip: bool = False) -> Array:
-    """The array, when all its values lie inside the public bounds of the column.
+def check_bounds(
+    values: Array,
+    column: Column,
+    *,
+    clip: bool = False,
+    ignored: NDArray[np.bool_] | None = None,
+) -> Array:
+    """The values as the column stores them, when all are inside its public bounds.
 
     Args:
-        array: of the column's dtype, shape (rows, ...).
-        column: has the bounds, inclusive.
+        values: numbers or truth values of any dtype, shape (rows, ...); they are compared before
+            they are stored, so nothing wraps around. A float column rounds them first.
+        column: has the dtype, and the bounds, inclusive.
         clip: move values outside to the nearest bound, in a new array, instead of refusing them.
+        ignored: True where there is no value, of the same shape; zeros are stored there.
 
     Returns:
-        The same array; a new one where something was clipped.
+        An array of the column's dtype; the same one where nothing was to be done.
 
     Raises:
         MissingValuesError: a value is NaN; clipping does not mend that.
+        SourceError: a fraction, where the column has whole numbers.
         BoundsError: without ``clip``: values lie outside, infinities too.
     """
     if column.dtype.kind == "f":
-        missing = np.isnan(array)
-        if missing.any():
-            count, first = _tally(missing)
-            raise MissingValuesError(column=column.name, count=count, total=array.size, first=first)
-    outside = (array < column.low) | (array > column.high)
-    if not outside.any():
-        return array
-    if clip:
-        clipped: Array = np.clip(array, array.dtype.type(column.low), array.dtype.type(column.high))
-        return clipped
-    count, first = _tally(outside)
-    raise BoundsError(
-        column=column.name, count=count, total=array.size, first=first, bounds=column.bounds
-    )
+        with np.errstate(over="ignore"):  # what gets infinite is outside
+            values = values.astype(column.dtype, copy=False)
+    known = np.True_ if ignored is None else ~ignored
+    if values.dtype.kind == "f":
+        _require_numbers(values, column, known)
+    below, above = (values < column.low) & known, (values > column.high) & known
+    outside = below | above
+    if ignored is None and not outside.any():
+        return values.astype(column.dtype, copy=False)
+    if outside.any() and not clip:
+        count, first = tally(outside)
+        raise BoundsError(
+            column=column.name, count=count, total=values.size, first=first, bounds=column.bounds
+        )
+    stored = np.zeros(values.shape, column.dtype)
+    inside = ~outside & known
+    stored[inside] = values[inside]
+    stored[below], stored[above] = column.low, column.high
+    return stored
+
+
+def _require_numbers(values: Array, column: Column, known: NDArray[np.bool_] | np.bool_) -> None:
+    """Refuses NaN, and fractions in a column of whole numbers."""
+    missing = np.isnan(values) & known
+    if missing.any():
+        raise missing_values(missing, column)
+    fractions = (values != np.floor(values)) & known
+    if column.dtype.kind != "f" and fractions.any():
+        count, first = tally(fractions)
+        problem = (
+            f"{count:,} of {values.size:,} values are no whole numbers, the first in row "
+            f"{first:,} (from 0); make the column a float, or round them"
+        )
+        raise SourceError(source=f"column {column.name!r}", problem=problem)
+
+
+def missing_values(missing: NDArray[np.bool_], column: Column) -> MissingValuesError:
+    """The error for cells without a value."""
+    count, first = tally(missing)
+    return MissingValuesError(column=column.name, count=count, total=missing.size, first=first)
 
 
 def require_same(expected: DatasetSchema, found: DatasetSchema, *, where: str) -> None:
@@ -125,7 +160,7 @@ def _described(dtype: np.dtype[np.generic], shape: tuple[int, ...]) -> str:
     return f"{dtype.name} of shape {shape}"
 
 
-def _tally(marked: NDArray[np.bool_]) -> tuple[int, int]:
-    """How many are marked, and the first row that has one."""
+def tally(marked: NDArray[np.bool_]) -> tuple[int, int]:
+    """How many cells are marked, and the first row that has one."""
     rows = marked.reshape(len(marked), -1).any(axis=1)
     return int(np.count_nonzero(marked)), int(np.argmax(rows))

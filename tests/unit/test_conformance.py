@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as hnp
 
-from p2pgrid.errors import BoundsError, MissingValuesError, SchemaMismatchError
+from p2pgrid.errors import BoundsError, MissingValuesError, SchemaMismatchError, SourceError
 from p2pgrid.protocol.arrays import Array
 from p2pgrid.protocol.columns import CATEGORY, Column
 from p2pgrid.protocol.conformance import check_bounds, check_layout, require_same
@@ -183,6 +183,33 @@ def test_c33_no_value_is_in_the_text_of_an_error_and_the_error_stays_at_home() -
     for error in (missing.value, outside.value):
         assert "123" not in str(error)
         assert not is_public(error)
+
+
+@pytest.mark.parametrize("values", [[300, 5], [300.0, 5.0], [5, 2**63]])
+def test_c33_a_number_that_the_dtype_does_not_hold_is_outside_and_does_not_wrap_around(
+    values: list[float],
+) -> None:
+    column = Column("age", "uint8", 0, 120)
+    with pytest.raises(BoundsError, match="1 of 2 values"):
+        check_bounds(np.array(values), column)
+    clipped = check_bounds(np.array(values), column, clip=True)
+    assert clipped.dtype == np.uint8
+    assert sorted(clipped) == [5, 120]
+
+
+def test_c33_whole_numbers_of_another_dtype_are_stored_as_the_column_says() -> None:
+    stored = check_bounds(np.array([0.0, 120.0]), Column("age", "uint8", 0, 120))
+    assert (stored.dtype, stored.tolist()) == (np.dtype("uint8"), [0, 120])
+
+
+def test_c33_a_fraction_is_no_whole_number() -> None:
+    with pytest.raises(SourceError, match="1 of 2 values are no whole numbers, the first in row 1"):
+        check_bounds(np.array([1.0, 1.5]), Column("age", "uint8", 0, 120), clip=True)
+
+
+def test_c33_a_bound_that_rounds_in_the_dtype_still_holds_the_number_it_was() -> None:
+    column = Column("c", "float32", 0.1, 0.1)
+    assert check_bounds(np.array([0.1]), column).dtype == np.float32
 
 
 def test_c33_no_rows_are_inside_all_bounds() -> None:
