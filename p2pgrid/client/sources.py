@@ -19,7 +19,7 @@ from p2pgrid.client.frames import Frame
 from p2pgrid.client.table_files import read_file
 from p2pgrid.errors import SourceError
 
-Source = str | Path | Frame | Mapping[str, ArrayLike] | ArrayLike
+Source = str | Path | Frame | Mapping[str, ArrayLike | Cells] | ArrayLike
 
 
 def read_source(source: Source, names: Sequence[str] = ()) -> dict[str, Cells]:
@@ -45,11 +45,13 @@ def read_source(source: Source, names: Sequence[str] = ()) -> dict[str, Cells]:
 
 
 def cells_of(name: str, column: Any) -> Cells:
-    """One column of cells from an array, a tensor or a series.
+    """One column of cells from an array, a tensor, a series, or cells that were read before.
 
     Raises:
         SourceError: it holds neither numbers nor texts.
     """
+    if isinstance(column, Cells):
+        return column
     if hasattr(column, "isna"):
         return _read_series(name, column)
     if hasattr(column, "detach"):  # a tensor of torch, which may be on a GPU or have a gradient

@@ -139,8 +139,9 @@ class Column(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
             raise SchemaError(field=self._field(name), problem=problem)
         if not -math.inf < given < math.inf:
             problem = (
-                f"is {given}; it has to be given, and finite: a number that is known without the "
-                "data, such as the end of the scale (bounds are never inferred from values)"
+                f"{'is not given' if math.isnan(given) else f'is {given}'}; give a finite number "
+                "that is known without the data, such as the end of the scale (bounds are never "
+                "inferred from values)"
             )
             raise SchemaError(field=self._field(name), problem=problem)
         stored = _as_stored(given, self.dtype)

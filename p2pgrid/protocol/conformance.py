@@ -5,7 +5,7 @@ Trust: this runs where the data are, before they are published. What it raises a
 they are; both are for the owner and cross no wire.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +17,42 @@ from p2pgrid.protocol.schemas import DatasetSchema, TensorSchema
 from p2pgrid.protocol.text import cut
 
 
+def check_names(names: Collection[str], schema: TensorSchema, *, where: str) -> None:
+    """Compares the names of columns, in any order, with the schema.
+
+    Args:
+        names: of the columns that there are.
+        schema: what they should be.
+        where: whose columns they are, for the error: ``"test split, tensor 'x'"``.
+
+    Raises:
+        SchemaMismatchError: names the first column that is not in both.
+    """
+    require_same_names(names, [column.name for column in schema.columns], "column", where=where)
+
+
+def require_same_names(
+    names: Collection[str], expected: Collection[str], what: str, *, where: str
+) -> None:
+    """Refuses names that are not the expected ones, in any order.
+
+    Raises:
+        SchemaMismatchError: names the first that is not in both.
+    """
+    odd = sorted(set(expected).symmetric_difference(names))
+    if odd and odd[0] in expected:
+        raise _mismatch(where, f"{what} {odd[0]!r}", "absent", "it is there")
+    if odd:
+        raise _mismatch(where, f"{what} {odd[0]!r}", "there", "there is none")
+
+
 def check_layout(arrays: Mapping[str, Array], schema: TensorSchema, *, where: str) -> int:
     """Compares names, dtypes and shapes with the schema; looks at no value.
 
     Args:
         arrays: by the name of the column, in any order; each of shape (rows, ...).
         schema: what they should be.
-        where: whose arrays they are, for the error: ``"test split, tensor 'x'"``.
+        where: whose arrays they are, for the error.
 
     Returns:
         The number of rows.
@@ -31,12 +60,7 @@ def check_layout(arrays: Mapping[str, Array], schema: TensorSchema, *, where: st
     Raises:
         SchemaMismatchError: names the first column that differs.
     """
-    wanted = {column.name for column in schema.columns}
-    for name in sorted(wanted.symmetric_difference(arrays)):
-        found, expected = (
-            ("absent", "it is there") if name in wanted else ("there", "there is none")
-        )
-        raise _mismatch(where, f"column {name!r}", found, expected)
+    check_names(arrays, schema, where=where)
     rows = len(arrays[schema.columns[0].name])
     for column in schema.columns:
         array = arrays[column.name]
@@ -125,23 +149,16 @@ def require_same(expected: DatasetSchema, found: DatasetSchema, *, where: str) -
     Raises:
         SchemaMismatchError: names the first column that differs, and how.
     """
-    for tensor in sorted({*expected, *found}):
-        if tensor not in set(found):
-            raise _mismatch(where, f"tensor {tensor!r}", "absent", "it is there")
-        if tensor not in set(expected):
-            raise _mismatch(where, f"tensor {tensor!r}", "there", "there is none")
-        _require_same_tensor(expected[tensor], found[tensor], where=f"{where}, tensor {tensor!r}")
+    require_same_names(set(found), set(expected), "tensor", where=where)
+    for name, tensor in expected.tensors:
+        _require_same_tensor(tensor, found[name], where=f"{where}, tensor {name!r}")
     if expected.name != found.name:
         raise _mismatch(where, "the schema's name", repr(found.name), repr(expected.name))
 
 
 def _require_same_tensor(expected: TensorSchema, found: TensorSchema, *, where: str) -> None:
     if len(expected.columns) != len(found.columns):
-        names = {column.name for column in expected.columns}
-        odd = names.symmetric_difference(column.name for column in found.columns)
-        name = min(odd)
-        there, wanted = ("absent", "it is there") if name in names else ("there", "there is none")
-        raise _mismatch(where, f"column {name!r}", there, wanted)
+        check_names([column.name for column in found.columns], expected, where=where)
     for wanted_column, column in zip(expected.columns, found.columns, strict=True):
         for field in Column.__struct_fields__:
             wanted_value, value = getattr(wanted_column, field), getattr(column, field)

@@ -22,7 +22,7 @@ from typing_extensions import override
 from p2pgrid.errors import RemoteProtocolError, SchemaError, TooLargeError
 from p2pgrid.protocol.columns import MAX_CELL_SIZE, MAX_NAME, Column, Number
 from p2pgrid.protocol.malformed import MALFORMED
-from p2pgrid.protocol.text import cut, html_table, plain_text, text_table
+from p2pgrid.protocol.text import cut_cells, html_table, one_line, plain_text, text_table
 
 SchemaId = NewType("SchemaId", str)
 """64 hexadecimal digits: SHA-256 of a schema's content."""
@@ -84,15 +84,15 @@ class TensorSchema(Struct, frozen=True, array_like=True, forbid_unknown_fields=T
 
     @property
     def rows(self) -> tuple[tuple[str, ...], ...]:
-        """The schema as the rows of a table; long descriptions are cut."""
+        """The schema as the rows of a table, in full."""
         return (HEADING, *map(_row_of, self.columns))
 
     @override
     def __repr__(self) -> str:
-        return f"TensorSchema {self.name!r} ({self.id[:8]})\n{text_table(self.rows)}"
+        return f"TensorSchema {self.name!r} ({self.id[:8]})\n{text_table(cut_cells(self.rows))}"
 
     def _repr_html_(self) -> str:
-        return html_table(self.rows)
+        return html_table(cut_cells(self.rows))
 
 
 class DatasetSchema(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -146,16 +146,16 @@ class DatasetSchema(Struct, frozen=True, array_like=True, forbid_unknown_fields=
 
     @property
     def rows(self) -> tuple[tuple[str, ...], ...]:
-        """The schema as the rows of a table, a line per column of each tensor."""
+        """The schema as the rows of a table, in full: a line per column of each tensor."""
         lines = ((name, *row) for name, schema in self.tensors for row in schema.rows[1:])
         return (("tensor", *HEADING), *lines)
 
     @override
     def __repr__(self) -> str:
-        return f"DatasetSchema {self.name!r} ({self.id[:8]})\n{text_table(self.rows)}"
+        return f"DatasetSchema {self.name!r} ({self.id[:8]})\n{text_table(cut_cells(self.rows))}"
 
     def _repr_html_(self) -> str:
-        return html_table(self.rows)
+        return html_table(cut_cells(self.rows))
 
 
 Schema = TensorSchema | DatasetSchema
@@ -212,4 +212,4 @@ def _id_of(schema: Schema) -> SchemaId:
 
 def _row_of(column: Column) -> tuple[str, ...]:
     bounds = ", ".join(column.categories) if column.categories else column.bounds
-    return (column.name, column.kind, cut(bounds), column.unit, cut(column.description))
+    return (column.name, column.kind, bounds, column.unit, one_line(column.description))

@@ -9,6 +9,9 @@ from p2pgrid.errors import SchemaError
 Rows = Sequence[Sequence[str]]
 """The first row heads the others."""
 
+SHOWN = 80
+"""Characters of a cell that is displayed."""
+
 
 def plain_text(field: str, text: object, *, least: int = 0, most: int, lines: bool = False) -> str:
     """The text in Unicode's composed form (NFC), so that it is the same wherever it was typed.
@@ -52,11 +55,21 @@ def html_table(rows: Rows) -> str:
     return f"<table>{''.join(lines)}</table>"
 
 
+def one_line(text: str) -> str:
+    """The text with every run of white space as one space."""
+    return " ".join(text.split())
+
+
+def cut(text: str) -> str:
+    """The text in one line, shortened for display."""
+    line = one_line(text)
+    return line if len(line) <= SHOWN else f"{line[:SHOWN]}..."
+
+
+def cut_cells(rows: Rows) -> Rows:
+    """The rows with long cells shortened for display."""
+    return [[cut(cell) for cell in row] for row in rows]
+
+
 def _html_row(tag: str, cells: Sequence[str]) -> str:
     return f"<tr>{''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in cells)}</tr>"
-
-
-def cut(text: str, *, most: int = 60) -> str:
-    """The text in one line, shortened for display."""
-    line = " ".join(text.split())
-    return line if len(line) <= most else f"{line[:most]}..."

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def stored(values: Any, column: Column, **settings: Any) -> Array:
 def source(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     """The same three births, in one form or another."""
     columns = {name: FRAME[name].tolist() for name in NAMES}
-    makers = {
+    makers: dict[str, Callable[[], Any]] = {
         "pandas": lambda: FRAME,
         "categorical": lambda: FRAME.astype({"Gender": "category"}),
         "mapping": lambda: {name: np.array(values) for name, values in columns.items()},
