@@ -99,6 +99,7 @@ def prepare_dataset(
     dev: Mapping[str, Source] | None = None,
     test: Mapping[str, Source] | None = None,
     owners: Mapping[str, ArrayLike] | None = None,
+    owner_column: str = "owners",
     budget: UserBudget = NOTHING,
     budgets: Mapping[Key, UserBudget] | None = None,
     metadata: Mapping[str, object] | None = None,
@@ -120,6 +121,7 @@ def prepare_dataset(
         test: the same.
         owners: for each split whose each row is, as the owner knows them; None makes every row an
             entity of its own.
+        owner_column: what ``owners`` is called, for errors.
         budget: privacy budget of every entity; the default allows nothing.
         budgets: of some entities instead, by their key in ``owners``.
         metadata: public; texts, numbers, truth values by name.
@@ -150,7 +152,7 @@ def prepare_dataset(
         tags=_tags(tags),
         description=_description(description),
         splits=found,
-        entities=entities_of(rows, owners, budget=budget, budgets=budgets),
+        entities=entities_of(rows, owners, column=owner_column, budget=budget, budgets=budgets),
         metadata=public_metadata("metadata", metadata or {}),
         raw=raw,
         private=private,

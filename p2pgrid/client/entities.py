@@ -88,7 +88,7 @@ def entities_of(
     rows: Mapping[str, int],
     keys: Mapping[str, ArrayLike] | None = None,
     *,
-    column: str = "entity",
+    column: str = "owners",
     budget: UserBudget = NOTHING,
     budgets: Mapping[Key, UserBudget] | None = None,
 ) -> Entities:
@@ -105,7 +105,7 @@ def entities_of(
 
     Raises:
         SchemaError: there are not as many keys as rows, or a budget for nobody.
-        MissingValuesError, SourceError: the keys are no keys; see ``ownership.by_key``.
+        SourceError: the keys are no keys; see ``ownership.by_key``.
     """
     if keys is None:
         splits, known = one_entity_per_row(rows), tuple(range(sum(rows.values())))

@@ -88,6 +88,7 @@ def plan_import(
         dev=sources.get("dev"),
         test=sources.get("test"),
         owners=_owners(book, tables),
+        owner_column=book.entity or "",
         metadata=book.metadata,
         budget=book.budget,
         raw=raw,

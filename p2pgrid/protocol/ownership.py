@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import override
 
-from p2pgrid.errors import MissingValuesError, SchemaError, SourceError
+from p2pgrid.errors import SchemaError, SourceError
 from p2pgrid.protocol.arrays import Array
 
 MAX_ENTITIES = 2**31 - 1
@@ -112,8 +112,7 @@ def by_key(column: str, keys: Mapping[str, ArrayLike]) -> Keyed:
             in all splits.
 
     Raises:
-        MissingValuesError: a row has no key.
-        SourceError: keys are something else, or of two types.
+        SourceError: a row has no key, or keys are something else, or of two types.
     """
     numbers: dict[Key, int] = {}
     kinds: set[type] = set()
@@ -134,9 +133,11 @@ def by_key(column: str, keys: Mapping[str, ArrayLike]) -> Keyed:
 def _require_keys(column: str, values: list[Hashable]) -> None:
     missing = [row for row, key in enumerate(values) if key is None or key != key]  # noqa: PLR0124 NaN
     if missing:
-        raise MissingValuesError(
-            column=column, count=len(missing), total=len(values), first=missing[0]
+        problem = (
+            f"{len(missing):,} of {len(values):,} rows belong to nobody, the first is row "
+            f"{missing[0]:,} (from 0); give each a key, one of its own where nobody knows whose"
         )
+        raise SourceError(source=f"column {column!r}", problem=problem)
     if any(type(key) not in {int, str} for key in values):
         problem = "says whose the rows are, with whole numbers or texts and nothing else"
         raise SourceError(source=f"column {column!r}", problem=problem)

@@ -52,7 +52,9 @@ def test_c36_a_notebook_shows_a_table_whose_cells_are_escaped() -> None:
 
 def test_a_long_description_is_cut_in_display_only() -> None:
     schema = TensorSchema("s", (Column("a", "bool", description="x" * 100),))
-    assert "x" * 61 not in repr(schema)
+    assert "x" * 81 not in repr(schema)
+    assert "x" * 81 not in schema._repr_html_()
+    assert schema.rows[1][-1] == "x" * 100
     assert schema.columns[0].description == "x" * 100
 
 
