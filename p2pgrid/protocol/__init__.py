@@ -10,5 +10,10 @@ Glossary, used everywhere with one meaning:
 - *object*: a tensor of a dataset, or the result of an operation on objects.
 - *source*: a dataset that an object derives from; every source must allow a ``get``.
 - *record*: a statement signed by a node's key, with sequence number and expiry.
+- *schema*: what is public about the columns of a tensor, or the tensors of a dataset; its *bounds*
+  are known without the data.
+- *split*: train, dev or test; all splits of a dataset have its schema.
+- *entity*: whoever data are about; every row belongs to one.
+- *mock*: values made of a schema and a number of rows alone.
 - *session*: one logged-in link between two peers; it names the objects it makes.
 """
