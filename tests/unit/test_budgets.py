@@ -87,6 +87,14 @@ def test_c34_a_budget_exists_exactly_when_every_split_is_in_order(numbers: list[
         assert not ordered
 
 
+def test_c34_a_query_costs_at_most_a_day_a_day_at_most_a_life_and_that_at_most_all_lives() -> None:
+    UserBudget.of_all_splits(query_auto=1, daily_auto=2, user_lifetime=3, lifetime=4)
+    with pytest.raises(
+        BudgetPolicyError, match="user_lifetime_train is 3, but lifetime_train is 2"
+    ):
+        UserBudget.of_all_splits(query_auto=1, daily_auto=1, user_lifetime=3, lifetime=2)
+
+
 def test_c34_several_numbers_change_at_once_in_any_order() -> None:
     higher = {f"{level}_train": 100 + value for level, value in LEVELS.items()}
     assert BUDGET.with_changes(**higher).query_auto_train == 100.1

@@ -14,6 +14,7 @@ import pytest
 import torch
 from hypothesis import given, strategies as st
 
+from p2pgrid.client.cells import number_cells
 from p2pgrid.client.conversion import convert
 from p2pgrid.client.sources import read_source
 from p2pgrid.errors import BoundsError, MissingValuesError, SourceError
@@ -203,6 +204,11 @@ def test_a_missing_value_is_refused_or_replaced_by_a_public_one(
         stored(values, column, clip=True)
     assert refused.value.first == 1
     assert stored(values, column, missing=5, clip=True).tolist() == [7, 5, 9]
+
+
+def test_a_number_that_is_none_is_missing_also_where_the_source_did_not_say_so() -> None:
+    cells = number_cells("a", np.array([np.nan, 0, 7]), np.array([False, True, False]))
+    assert cells.missing.tolist() == [True, True, False]
 
 
 @pytest.mark.parametrize("text", NO_VALUE)
