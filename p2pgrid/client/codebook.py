@@ -20,7 +20,8 @@ from p2pgrid.protocol.columns import Column, Number
 from p2pgrid.protocol.metadata import Metadata
 from p2pgrid.protocol.schemas import DatasetSchema, TensorSchema
 
-MAX_BOOK = 1 << 20
+MAX_BOOK = 1 << 18
+"""Characters; TOML is read slowly, by Python itself."""
 TENSOR = "data"
 
 

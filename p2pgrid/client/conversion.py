@@ -35,13 +35,14 @@ def convert(
         column: the declared type and the public bounds.
         missing: a public value (a label, in a column of categories) to put where a cell has none;
             None refuses such cells.
-        clip: move values outside of the bounds to the nearest bound instead of refusing them.
+        clip: move numbers outside of the bounds to the nearest bound instead of refusing them.
 
     Raises:
         MissingValuesError: a cell has no value, and none was given for it.
         SourceError: a cell is not what the type says; or ``missing`` is not.
         BoundsError: without ``clip``: a value lies outside of the bounds.
     """
+    cells = _with_labels(cells, column)
     stand_in = None if missing is None else _stand_in(missing, column)
     if not cells.missing.any():
         return check_bounds(_numbers(cells, column), column, clip=clip)
@@ -50,6 +51,14 @@ def convert(
     stored = check_bounds(_numbers(cells, column), column, clip=clip, ignored=cells.missing)
     stored[cells.missing] = stand_in
     return stored
+
+
+def _with_labels(cells: Cells, column: Column) -> Cells:
+    """A label is a value, also where a file would mean by it that there is none: "NA", "None"."""
+    if column.type != CATEGORY or cells.values.dtype != TEXT or not cells.missing.any():
+        return cells
+    labels = np.isin(cells.values.astype(object), column.categories)
+    return Cells(cells.values, cells.missing & ~labels)
 
 
 def _stand_in(missing: Number | str, column: Column) -> Array:

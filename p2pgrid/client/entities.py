@@ -1,7 +1,7 @@
 """The entities of a dataset that is being prepared: whose rows are whose, and their budgets."""
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import overload
 
 from numpy.typing import ArrayLike
@@ -27,7 +27,6 @@ class Entities(Sequence[Entity]):
         budget: UserBudget = NOTHING,
         exceptions: Mapping[int, UserBudget] | None = None,
         keys: Sequence[Key] = (),
-        draw: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         """Numbers entities that a map of rows has.
 
@@ -36,14 +35,13 @@ class Entities(Sequence[Entity]):
             budget: of every entity.
             exceptions: budgets of some entities instead, by their number.
             keys: how the owner knows each entity.
-            draw: so many random bytes.
         """
         self.rows = dict(rows)
         self.keys = tuple(keys)
         self._budget = budget
         self._exceptions = dict(exceptions or {})
         self._count = max((owners.entities for owners in rows.values()), default=0)
-        self._uids = draw(self._count * ENTITY_ID_BYTES)
+        self._uids = secrets.token_bytes(self._count * ENTITY_ID_BYTES)
 
     def worst_case(self, split: str) -> UserBudget:
         """The worst of the budgets of those who have a row in this split.
@@ -108,8 +106,8 @@ def entities_of(
         SourceError: the keys are no keys; see ``ownership.by_key``.
     """
     if keys is None:
-        splits, known = one_entity_per_row(rows), tuple(range(sum(rows.values())))
-        return Entities(splits, budget=budget, exceptions=_by_number(budgets, known))
+        exceptions = _by_number(budgets, range(sum(rows.values())))
+        return Entities(one_entity_per_row(rows), budget=budget, exceptions=exceptions)
     keyed = by_key(column, keys)
     found = {split: owners.rows for split, owners in keyed.splits.items()}
     if found != dict(rows):

@@ -75,6 +75,11 @@ class Column(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
         return DTYPES[self.type]
 
     @property
+    def is_number(self) -> bool:
+        """False of categories and truth values, whose stored numbers have no order."""
+        return self.type not in (CATEGORY, "bool")
+
+    @property
     def bounds(self) -> str:
         """Both bounds for people to read, as short as the dtype allows."""
         return f"[{shortest(self.low, self.dtype)}, {shortest(self.high, self.dtype)}]"
@@ -124,7 +129,7 @@ class Column(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     def _set_implied_bounds(self, high: int) -> None:
         for name, implied in (("low", 0), ("high", high)):
             given = getattr(self, name)
-            if given != implied and given == given:  # noqa: PLR0124 NaN says: not given
+            if given != implied and not _is_nan(given):
                 problem = f"is {given} for the type {self.type}, and follows from it: {implied}"
                 raise SchemaError(field=self._field(name), problem=problem)
             force_setattr(self, name, implied)
@@ -165,6 +170,11 @@ class Column(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
 def shortest(number: Number, dtype: np.dtype[np.generic]) -> str:
     """The shortest text that means this number in its dtype: 0.1, not 0.10000000149011612."""
     return str(dtype.type(number)) if dtype.kind == "f" else str(number)
+
+
+def _is_nan(given: object) -> bool:
+    """True of the default of a bound: it was not given."""
+    return isinstance(given, float) and math.isnan(given)
 
 
 def _as_stored(given: Number, dtype: np.dtype[np.generic]) -> Number | None:

@@ -84,7 +84,8 @@ def check_bounds(
         values: numbers or truth values of any dtype, shape (rows, ...); they are compared before
             they are stored, so nothing wraps around. A float column rounds them first.
         column: has the dtype, and the bounds, inclusive.
-        clip: move values outside to the nearest bound, in a new array, instead of refusing them.
+        clip: move numbers outside to the nearest bound, in a new array, instead of refusing them.
+            Codes and truth values are never moved: no other one is near.
         ignored: True where there is no value, of the same shape; zeros are stored there.
 
     Returns:
@@ -93,7 +94,7 @@ def check_bounds(
     Raises:
         MissingValuesError: a value is NaN; clipping does not mend that.
         SourceError: a fraction, where the column has whole numbers.
-        BoundsError: without ``clip``: values lie outside, infinities too.
+        BoundsError: values lie outside, infinities too, and are not to be clipped.
     """
     if column.dtype.kind == "f":
         with np.errstate(over="ignore"):  # what gets infinite is outside
@@ -105,7 +106,7 @@ def check_bounds(
     outside = below | above
     if ignored is None and not outside.any():
         return values.astype(column.dtype, copy=False)
-    if outside.any() and not clip:
+    if outside.any() and not (clip and column.is_number):
         count, first = tally(outside)
         raise BoundsError(
             column=column.name, count=count, total=values.size, first=first, bounds=column.bounds

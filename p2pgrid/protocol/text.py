@@ -29,14 +29,19 @@ def plain_text(field: str, text: object, *, least: int = 0, most: int, lines: bo
     if not isinstance(text, str):
         problem = f"expected a text, got {type(text).__name__}"
         raise SchemaError(field=field, problem=problem)
+    _require_length(field, text, least, most)  # first: normalising long texts takes long
     composed = unicodedata.normalize("NFC", text)
-    if not least <= len(composed) <= most:
-        problem = f"has {len(composed):,} characters; {least} to {most:,} are allowed"
-        raise SchemaError(field=field, problem=problem)
+    _require_length(field, composed, least, most)
     shown = composed.translate({ord(end): " " for end in "\r\n\t"}) if lines else composed
     if not shown.isprintable():
         raise SchemaError(field=field, problem="holds a control character; leave it out")
     return composed
+
+
+def _require_length(field: str, text: str, least: int, most: int) -> None:
+    if not least <= len(text) <= most:
+        problem = f"has {len(text):,} characters; {least} to {most:,} are allowed"
+        raise SchemaError(field=field, problem=problem)
 
 
 def text_table(rows: Rows) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from actors.channel import PIECE_BYTES
-from tests.fuzz import local, net, wire
+from tests.fuzz import local, model, net, wire
 
 CORPUS = Path(__file__).with_name("corpus")
 
@@ -36,6 +36,8 @@ TARGETS: dict[str, Target] = {
     "known_peers": Target(local.known_peers, local.peer_files),
     "node_files": Target(local.node_files, local.node_seeds),
     "catalogue": Target(local.catalogue, local.entries),
+    "schema": Target(model.schema, model.schemas),
+    "code_book": Target(model.code_book, model.code_books),
 }
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given, strategies as st
 
 from p2pgrid.client.dataset_model import Dataset, prepare_dataset
 from p2pgrid.client.entities import Entities, entities_of
@@ -221,13 +222,18 @@ def test_c33_a_missing_value_needs_a_public_one() -> None:
     assert filled.tensors["x"].columns["Weight"].tolist() == [3.25, 4, 3.5, 3, 3.5]
 
 
-def test_c32_private_rows_change_no_byte_of_a_mock() -> None:
+@given(data=st.data(), rows=st.integers(1, 8), seed=st.integers(0, 3))
+def test_c32_private_rows_change_no_byte_of_a_mock(
+    data: st.DataObject, rows: int, seed: int
+) -> None:
+    inside = st.tuples(st.integers(0, 1), st.floats(0, 10), st.floats(1, 80))
     mocks = []
-    for values in (VALUES, VALUES.flip(0), torch.tensor([[0, 0, 1.0]]).repeat(5, 1)):
-        mock = prepared(tensors={"x": values}).tensors["x"].mock(seed=7)
+    for _ in range(2):
+        values = data.draw(st.lists(inside, min_size=rows, max_size=rows))
+        mock = prepared(tensors={"x": np.array(values)}).tensors["x"].mock(seed=seed)
         mocks.append({name: array.tobytes() for name, array in mock.items()})
-    assert mocks[0] == mocks[1] == mocks[2]
-    assert len(prepared().tensors["x"].mock()["Weight"]) == 5
+        assert len(mock["Weight"]) == rows
+    assert mocks[0] == mocks[1]
 
 
 # --- C34, C35: entities and budgets -----------------------------------------------------------

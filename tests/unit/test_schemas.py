@@ -153,6 +153,7 @@ def test_c33_the_bounds_of_a_schema_are_those_of_its_columns() -> None:
         ({"type": []}, "type", "is none of bool"),
         ({"type": "bool", "name": ""}, "name", "0 characters"),
         ({"type": "bool", "name": "x" * 129}, "name", "129 characters"),
+        ({"type": "bool", "name": "\u0958" * 128}, "name", "256 characters"),
         ({"type": "bool", "name": "a\x1b[2J"}, "name", "control character"),
         ({"type": "bool", "name": "a\nb"}, "name", "control character"),
         ({"type": "bool", "name": "\ud800"}, "name", "control character"),

@@ -218,6 +218,14 @@ def test_cells_of_files_without_a_value_are_missing(text: str, tmp_path: Path) -
     assert convert(cells["sex"], SEX, missing="female").tolist() == [1, 0]
 
 
+def test_a_label_that_looks_like_no_value_is_a_label(tmp_path: Path) -> None:
+    cells = read_source(csv(tmp_path, "country\nNA\n\nDE\nNone\n"))["country"]
+    country = Column("country", CATEGORY, categories=("DE", "NA"))
+    with pytest.raises(MissingValuesError, match="1 of 3 cells"):
+        convert(cells, country)
+    assert convert(cells, country, missing="DE").tolist() == [1, 0, 0]
+
+
 def test_nulls_of_parquet_are_missing(tmp_path: Path) -> None:
     cells = read_source(
         parquet(
