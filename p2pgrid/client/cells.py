@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from p2pgrid.errors import SourceError
 from p2pgrid.protocol.arrays import DTYPES, Array
@@ -21,6 +22,10 @@ class Cells(NamedTuple):
 
     values: Array
     missing: NDArray[np.bool_]
+
+    @override
+    def __repr__(self) -> str:
+        return f"<Cells of shape {self.values.shape}, {self.values.dtype.name}>"
 
 
 def number_cells(name: str, array: Array, missing: NDArray[np.bool_] | None = None) -> Cells:

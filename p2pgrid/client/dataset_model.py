@@ -136,24 +136,27 @@ def prepare_dataset(
         SchemaMismatchError: a split has other tensors or columns than the schema.
         SourceError, MissingValuesError, BoundsError: values are not what the schema says.
     """
+    name = plain_text("name", name, least=1, most=MAX_NAME)
+    known_tags, described = _tags(tags), _description(description)
+    public = public_metadata("metadata", metadata or {})
     if schema is None or not tensors:
         field = "tensors" if schema is not None else "schema"
         raise SchemaError(field=field, problem="has to be given")
     given = {"train": tensors, "dev": dev, "test": test}
-    found = {
+    splits = {
         split: _prepare_split(sources, schema, split, missing=missing or {}, clip=clip)
         for split, sources in given.items()
         if sources is not None
     }
-    rows = {split: _rows_of(tensors) for split, tensors in found.items()}
+    rows = {split: _rows_of(found) for split, found in splits.items()}
     return Dataset(
-        name=plain_text("name", name, least=1, most=MAX_NAME),
+        name=name,
         schema=schema,
-        tags=_tags(tags),
-        description=_description(description),
-        splits=found,
+        tags=known_tags,
+        description=described,
+        splits=splits,
         entities=entities_of(rows, owners, column=owner_column, budget=budget, budgets=budgets),
-        metadata=public_metadata("metadata", metadata or {}),
+        metadata=public,
         raw=raw,
         private=private,
         version=version,

@@ -61,6 +61,10 @@ class Keyed(NamedTuple):
     splits: dict[str, Ownership]
     keys: tuple[Key, ...]
 
+    @override
+    def __repr__(self) -> str:
+        return f"<Keyed {self.splits}>"
+
 
 def one_entity_per_row(rows: Mapping[str, int]) -> dict[str, Ownership]:
     """Every row is an entity of its own, in all splits.

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from p2pgrid.errors import BudgetPolicyError, SchemaError
 from p2pgrid.policy.budgets import ORDER, Entity, EntityId, UserBudget, worst_case
@@ -111,6 +111,7 @@ def test_c35_the_worst_of_three_entities_is_the_smallest() -> None:
     assert worst_case(of).daily_auto_train == 0.3
 
 
+@settings(max_examples=60)
 @given(of=st.lists(budgets(), min_size=1, max_size=5))
 def test_c35_the_worst_case_is_ordered_and_no_better_than_anyone(of: list[UserBudget]) -> None:
     worst = worst_case(of)
@@ -119,6 +120,7 @@ def test_c35_the_worst_case_is_ordered_and_no_better_than_anyone(of: list[UserBu
     assert worst_case([worst, *of]) == worst
 
 
+@settings(max_examples=60)
 @given(tensors=st.lists(st.lists(budgets(), min_size=1, max_size=3), min_size=1, max_size=3))
 def test_c35_the_worst_of_a_dataset_is_that_of_all_its_entities(
     tensors: list[list[UserBudget]],

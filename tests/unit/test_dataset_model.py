@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from p2pgrid.client.dataset_model import Dataset, prepare_dataset
 from p2pgrid.client.entities import Entities, entities_of
@@ -222,6 +222,7 @@ def test_c33_a_missing_value_needs_a_public_one() -> None:
     assert filled.tensors["x"].columns["Weight"].tolist() == [3.25, 4, 3.5, 3, 3.5]
 
 
+@settings(max_examples=30)
 @given(data=st.data(), rows=st.integers(1, 8), seed=st.integers(0, 3))
 def test_c32_private_rows_change_no_byte_of_a_mock(
     data: st.DataObject, rows: int, seed: int

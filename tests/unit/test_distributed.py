@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from p2pgrid.client.distributed import DistributedDataset, group_by_schema
 from p2pgrid.errors import SchemaError, SchemaMismatchError
@@ -52,6 +52,7 @@ def test_c38_a_distributed_dataset_has_a_member() -> None:
         DistributedDataset([])
 
 
+@settings(max_examples=60)
 @given(schemas=st.lists(st.integers(0, 2), max_size=8))
 def test_c38_every_dataset_is_in_exactly_the_group_of_its_schema(schemas: list[int]) -> None:
     handles = [handle(str(number), schema) for number, schema in enumerate(schemas)]

@@ -5,7 +5,7 @@ import inspect
 
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from p2pgrid.client.mock import MOCK_ROWS, mock_columns, mock_rows
 from p2pgrid.protocol.columns import Column
@@ -34,6 +34,7 @@ def test_c32_a_mock_has_the_columns_dtypes_and_bounds_of_the_schema(
         check_bounds(mock[column.name], column)
 
 
+@settings(max_examples=60)
 @given(schema=tensor_schemas(), count=rows, seed=st.integers())
 def test_c32_the_same_schema_and_seed_give_the_same_bytes(
     schema: TensorSchema, count: int, seed: int
@@ -41,6 +42,7 @@ def test_c32_the_same_schema_and_seed_give_the_same_bytes(
     assert as_bytes(schema, count, seed) == as_bytes(schema, count, seed)
 
 
+@settings(max_examples=60)
 @given(schema=tensor_schemas(), few=rows, many=rows)
 def test_c32_more_rows_continue_fewer(schema: TensorSchema, few: int, many: int) -> None:
     few, many = sorted((few, many))

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from p2pgrid.errors import SourceError
 from p2pgrid.protocol.ownership import by_key, by_number, one_entity_per_row
@@ -15,6 +15,7 @@ splits = st.dictionaries(
 )
 
 
+@settings(max_examples=60)
 @given(rows=st.dictionaries(st.sampled_from(["train", "dev", "test"]), st.integers(0, 9)))
 def test_one_entity_per_row_gives_every_row_of_every_split_its_own(rows: dict[str, int]) -> None:
     owners = one_entity_per_row(rows)
@@ -25,6 +26,7 @@ def test_one_entity_per_row_gives_every_row_of_every_split_its_own(rows: dict[st
         assert owner.owners is None
 
 
+@settings(max_examples=60)
 @given(given_keys=splits)
 def test_a_column_of_keys_gives_equal_keys_one_entity(given_keys: dict[str, list[int]]) -> None:
     as_texts = {split: [f"p{key}" for key in column] for split, column in given_keys.items()}
@@ -40,6 +42,7 @@ def test_a_column_of_keys_gives_equal_keys_one_entity(given_keys: dict[str, list
         assert len(set(keyed.keys)) == len(keyed.keys)
 
 
+@settings(max_examples=60)
 @given(given_keys=splits)
 def test_numbers_without_gaps_are_taken_as_they_are(given_keys: dict[str, list[int]]) -> None:
     numbers = {split: owner.index() for split, owner in by_key("p", given_keys).splits.items()}
@@ -47,6 +50,7 @@ def test_numbers_without_gaps_are_taken_as_they_are(given_keys: dict[str, list[i
         np.testing.assert_array_equal(owner.index(), numbers[split])
 
 
+@settings(max_examples=60)
 @given(given_keys=splits)
 def test_every_entity_has_a_row_in_some_split(given_keys: dict[str, list[int]]) -> None:
     owners = by_key("p", given_keys).splits.values()
@@ -101,4 +105,4 @@ def test_keys_are_whole_numbers_or_texts(column: list[object]) -> None:
 
 def test_a_map_does_not_show_whose_the_rows_are() -> None:
     keyed = by_key("patient", {"train": ["anna", "bert", "anna"]})
-    assert repr(keyed.splits["train"]) == "<Ownership of 3 rows>"
+    assert repr(keyed) == "<Keyed {'train': <Ownership of 3 rows>}>"

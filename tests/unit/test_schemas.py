@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from p2pgrid.errors import P2PGridError, RemoteProtocolError, SchemaError, TooLargeError
 from p2pgrid.protocol.columns import CATEGORY, MAX_CATEGORIES, Column
@@ -31,6 +31,7 @@ def test_c36_a_tensor_schema_round_trips_through_msgpack(schema: TensorSchema) -
     assert decode_tensor_schema(encode_schema(schema)) == schema
 
 
+@settings(max_examples=80)
 @given(schema=dataset_schemas())
 def test_c36_a_dataset_schema_round_trips_through_msgpack(schema: DatasetSchema) -> None:
     assert decode_dataset_schema(encode_schema(schema)) == schema
@@ -58,6 +59,7 @@ def test_a_long_description_is_cut_in_display_only() -> None:
     assert schema.columns[0].description == "x" * 100
 
 
+@settings(max_examples=80)
 @given(schema=dataset_schemas(), seed=st.integers())
 def test_c37_equal_schemas_have_equal_ids_in_any_order_of_tensors(
     schema: DatasetSchema, seed: int

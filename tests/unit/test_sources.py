@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from p2pgrid.client.cells import number_cells
 from p2pgrid.client.conversion import convert
@@ -169,6 +169,7 @@ def test_a_number_in_a_column_of_categories_is_a_code() -> None:
         stored([2], SEX)
 
 
+@settings(max_examples=100)
 @given(values=st.lists(st.floats(-20, 20), min_size=1, max_size=8), clip=st.booleans())
 def test_numbers_and_their_texts_mean_the_same(values: list[float], clip: bool) -> None:
     spelled = [repr(value) for value in values]
@@ -310,6 +311,12 @@ def test_a_broken_file_is_refused_and_not_told(
 def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="No such file"):
         read_source(tmp_path / "births.csv")
+
+
+def test_cells_do_not_show_what_is_in_them(tmp_path: Path) -> None:
+    cells = read_source(csv(tmp_path, "a\nSECRET\n"))
+    assert repr(cells["a"]).startswith("<Cells of shape (1,)")
+    assert "SECRET" not in repr(cells)
 
 
 def test_texts_with_commas_and_line_ends_are_cells(tmp_path: Path) -> None:
