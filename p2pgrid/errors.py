@@ -44,10 +44,10 @@ P2PGridError
 │   ├── TooLargeError                404  over a limit, with both numbers
 │   ├── DuplicateError               405  the name is taken
 │   ├── SchemaError (ValueError)     406  a description of data is not valid
-│   ├── SchemaMismatchError (ValueError) 407  two descriptions of data differ, or data from theirs
-│   ├── BoundsError (ValueError)     408  values outside the bounds of their column
-│   ├── MissingValuesError (ValueError) 409  rows without a value
-│   └── SourceError (ValueError)     410  a table or a file holds what cannot be published
+│   ├── SchemaMismatchError (ValueError) 420  two descriptions of data differ, or data from theirs
+│   ├── BoundsError (ValueError)     421  values outside the bounds of their column
+│   ├── MissingValuesError (ValueError) 422  rows without a value
+│   └── SourceError (ValueError)     423  a table or a file holds what cannot be published
 ├── BudgetError                      5xx  use more noise, or ask for more budget
 │   └── BudgetPolicyError (ValueError) 501  the numbers of a privacy budget contradict each other
 ├── ComputeError                     6xx
@@ -482,7 +482,7 @@ class SchemaError(DataError, ValueError):
 class SchemaMismatchError(DataError, ValueError):
     """A table is not what its schema says, or two schemas that should be one differ."""
 
-    code = 407
+    code = 420
 
     def __init__(self, *, where: str, column: str, found: str, expected: str) -> None:
         super().__init__(
@@ -499,7 +499,7 @@ class BoundsError(DataError, ValueError):
     sent, and never crosses the wire. No value is in it.
     """
 
-    code = 408
+    code = 421
 
     def __init__(self, *, column: str, count: int, total: int, first: int, bounds: str) -> None:
         super().__init__(
@@ -514,7 +514,7 @@ class BoundsError(DataError, ValueError):
 class MissingValuesError(DataError, ValueError):
     """Cells without a value; for the owner's eyes only, like ``BoundsError``."""
 
-    code = 409
+    code = 422
 
     def __init__(self, *, column: str, count: int, total: int, first: int) -> None:
         super().__init__(
@@ -528,7 +528,7 @@ class MissingValuesError(DataError, ValueError):
 class SourceError(DataError, ValueError):
     """A table or a file holds what cannot be published as it is; no cell is in the text."""
 
-    code = 410
+    code = 423
 
     def __init__(self, *, source: str, problem: str) -> None:
         super().__init__(f"{source}: {problem}")
