@@ -13,7 +13,7 @@ dataset, the smallest among its tensors. The minimum of ordered budgets is order
 What these numbers limit is decided elsewhere; here they are only kept consistent.
 """
 
-import math
+import sys
 from collections.abc import Iterable, Mapping
 from functools import reduce
 from itertools import pairwise
@@ -27,6 +27,7 @@ from p2pgrid.protocol.metadata import Metadata, public_metadata
 from p2pgrid.protocol.schemas import SPLITS
 
 ENTITY_ID_BYTES = 16
+LARGEST = sys.float_info.max
 
 EntityId = NewType("EntityId", bytes)
 """16 random bytes, public; they tell nothing about the entity."""
@@ -59,10 +60,12 @@ class UserBudget(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
         """Checks the rules."""
         for name in self.__struct_fields__:
             value = getattr(self, name)
-            if not 0 <= value < math.inf:  # also refuses NaN
-                limit = "the least allowed" if value < 0 else "the most allowed, exclusive,"
-                bound = 0.0 if value < 0 else math.inf
-                raise BudgetPolicyError(field=name, value=value, limit=limit, bound=bound)
+            if value < 0:
+                raise BudgetPolicyError(field=name, value=value, limit="the least", bound=0)
+            if not value <= LARGEST:  # NaN neither
+                raise BudgetPolicyError(
+                    field=name, value=value, limit="the largest number", bound=LARGEST
+                )
             force_setattr(self, name, float(value))
         for split in SPLITS:
             for lower, upper in pairwise(f"{level}_{split}" for level in ORDER):

@@ -109,7 +109,12 @@ def test_c28_what_is_public_survives_the_wire() -> None:
 
 
 def test_c28_the_public_face_prints_as_tables() -> None:
-    public = prepared(name="<b>", metadata={"collected": 2019}).public(frameworks=("PT", "NP"))
+    long = "word " * 100
+    dataset = prepared(name="<b>", description=long, metadata={"collected": 2019})
+    public = dataset.public(frameworks=("PT", "NP"))
+    for shown in (repr(public), public._repr_html_()):
+        assert long.strip() not in shown
+    assert public.description == long
     assert "frameworks   PT/NP" in repr(public)
     assert "metadata     collected=2019" in repr(public)
     assert "Weight" in repr(public)
