@@ -51,7 +51,13 @@ P2PGridError
 │   ├── DuplicateError               405  the name is taken
 │   ├── SchemaError (ValueError)     406  a description of data is not valid
 │   ├── ArgumentError (TypeError)    407  a call does not fit the method's signature
-│   └── ValueTypeError (TypeError)   408  a value of this type cannot cross a border
+│   ├── ValueTypeError (TypeError)   408  a value of this type cannot cross a border
+│   ├── SchemaMismatchError (ValueError) 420  two descriptions of data differ, or data from theirs
+│   ├── BoundsError (ValueError)     421  values outside the bounds of their column
+│   ├── MissingValuesError (ValueError) 422  rows without a value
+│   └── SourceError (ValueError)     423  a table or a file holds what cannot be published
+├── BudgetError                      5xx  use more noise, or ask for more budget
+│   └── BudgetPolicyError (ValueError) 501  the numbers of a privacy budget contradict each other
 ├── ComputeError                     6xx
 │   ├── UnsupportedRemoteOpError     601  not an operation; names the nearest
 │   ├── ObjectGoneError              602  the object does not exist (any more)
@@ -597,6 +603,81 @@ class ValueTypeError(DataError, TypeError):
             "and lists, tuples or dicts of them"
         )
         self.kind = kind
+
+
+class SchemaMismatchError(DataError, ValueError):
+    """A table is not what its schema says, or two schemas that should be one differ."""
+
+    code = 420
+
+    def __init__(self, *, where: str, column: str, found: str, expected: str) -> None:
+        super().__init__(
+            f"{where}: {column} is {found}, but the schema says {expected}; "
+            "all splits and all members have one schema: change the data, or the schema of all"
+        )
+        self.where, self.column, self.found, self.expected = where, column, found, expected
+
+
+class BoundsError(DataError, ValueError):
+    """Values lie outside the public bounds of their column; for the owner's eyes only.
+
+    It says how many, which is private: it is raised on the owner's machine before anything is
+    sent, and never crosses the wire. No value is in it.
+    """
+
+    code = 421
+
+    def __init__(self, *, column: str, count: int, total: int, first: int, bounds: str) -> None:
+        super().__init__(
+            f"column {column!r}: {count:,} of {total:,} values lie outside {bounds}, the first in "
+            f"row {first:,} (from 0); correct them, give bounds that public knowledge justifies, "
+            "or have them clipped"
+        )
+        self.column, self.count, self.total, self.first = column, count, total, first
+        self.bounds = bounds
+
+
+class MissingValuesError(DataError, ValueError):
+    """Cells without a value; for the owner's eyes only, like ``BoundsError``."""
+
+    code = 422
+
+    def __init__(self, *, column: str, count: int, total: int, first: int) -> None:
+        super().__init__(
+            f"column {column!r}: {count:,} of {total:,} cells hold no value, the first in row "
+            f"{first:,} (from 0); give a public value to put there (missing = ... in a code book), "
+            "or leave the column out"
+        )
+        self.column, self.count, self.total, self.first = column, count, total, first
+
+
+class SourceError(DataError, ValueError):
+    """A table or a file holds what cannot be published as it is; no cell is in the text."""
+
+    code = 423
+
+    def __init__(self, *, source: str, problem: str) -> None:
+        super().__init__(f"{source}: {problem}")
+        self.source, self.problem = source, problem
+
+
+class BudgetError(P2PGridError):
+    """A privacy budget does not allow this."""
+
+    code = 500
+
+
+class BudgetPolicyError(BudgetError, ValueError):
+    """The numbers of a privacy budget contradict each other."""
+
+    code = 501
+
+    def __init__(self, *, field: str, value: float, limit: str, bound: float) -> None:
+        super().__init__(
+            f"{field} is {value:g}, but {limit} is {bound:g}; "
+            "query_auto <= daily_auto <= user_lifetime <= lifetime, and none below 0"
+        )
+        self.field, self.value, self.limit, self.bound = field, value, limit, bound
 
 
 class ComputeError(P2PGridError):

@@ -14,7 +14,7 @@ from p2pgrid.cli.output import complain
 from p2pgrid.errors import P2PGridError
 
 REFUSED, USAGE, UNREACHABLE, FAILED = 1, 2, 3, 4
-EXIT_CODES = {1: USAGE, 2: UNREACHABLE, 3: REFUSED}
+EXIT_CODES = {1: USAGE, 2: UNREACHABLE, 3: REFUSED, 5: REFUSED}
 """By family of errors, the hundreds of ``P2PGridError.code``; the others fail."""
 
 
@@ -53,7 +53,7 @@ HELP = """Peer-to-peer grid for private data science.
 \b
 Exit codes:
   0  done
-  1  refused: ask the owner (P2PG-3xx)
+  1  refused: ask the owner (P2PG-3xx, P2PG-5xx)
   2  usage or set-up: mend the command, the wallet or the node (P2PG-1xx)
   3  unreachable: look at the link, perhaps try again (P2PG-2xx)
   4  anything else

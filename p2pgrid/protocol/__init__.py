@@ -12,5 +12,10 @@ Glossary, used everywhere with one meaning:
 - *record*: a statement signed by a node's key, with sequence number and expiry.
 - *capability*: a signed chain of *grants*; each of its links names its *audience*, the key that may
   use it or add a narrower one. *Scope*: what all links together allow.
+- *schema*: what is public about the columns of a tensor, or the tensors of a dataset; its *bounds*
+  are known without the data.
+- *split*: train, dev or test; all splits of a dataset have its schema.
+- *entity*: whoever data are about; every row belongs to one.
+- *mock*: values made of a schema and a number of rows alone.
 - *session*: one logged-in link between two peers; it names the objects it makes.
 """

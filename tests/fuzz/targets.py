@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from actors.frames import PIECE_BYTES
-from tests.fuzz import calls, local, net, wire
+from tests.fuzz import calls, local, model, net, wire
 
 CORPUS = Path(__file__).with_name("corpus")
 
@@ -45,6 +45,8 @@ TARGETS: dict[str, Target] = {
     "known_peers": Target(local.known_peers, local.peer_files),
     "node_files": Target(local.node_files, local.node_seeds),
     "catalogue": Target(local.catalogue, local.entries),
+    "schema": Target(model.schema, model.schemas),
+    "code_book": Target(model.code_book, model.code_books),
 }
 
 
