@@ -1,7 +1,8 @@
 """Patients of one hospital go into a mean at another one; the scientist sees only the mean.
 
-``python examples/move_between_hospitals.py`` starts both hospitals on this machine. The array goes
-straight from north to south, because the owner of north allows that; the other array stays.
+``python examples/move_between_hospitals.py`` starts both hospitals on this machine, each a Ray
+cluster of its own. The array goes straight from north to south, because the owner of north allows
+that; the other array stays.
 """
 
 import tempfile
@@ -40,7 +41,7 @@ def research(data: p2pgrid.DomainClient, model: p2pgrid.DomainClient) -> None:
 
 
 if __name__ == "__main__":
-    north, south = nodes = p2pgrid.launch(["north", "south"], isolation="packed")
+    north, south = nodes = p2pgrid.launch(["north", "south"])
     with tempfile.TemporaryDirectory() as home:
         scientist = p2pgrid.Client(Path(home))
         try:
@@ -49,4 +50,5 @@ if __name__ == "__main__":
             research(data, joined(scientist, south))
         finally:
             scientist.close()
-            p2pgrid.stop([node.directory for node in nodes])
+            for node in nodes:
+                node.stop()
