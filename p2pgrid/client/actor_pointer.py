@@ -13,7 +13,7 @@ from p2pgrid.client.arguments import packed, ready_for
 from p2pgrid.client.batch import Bundle
 from p2pgrid.client.call_batch import Named, Positional
 from p2pgrid.client.call_result import ResultPointer
-from p2pgrid.client.handle import Handle
+from p2pgrid.client.handle import Called
 from p2pgrid.client.home import Home
 from p2pgrid.client.protocols import UnsupportedMethodError
 from p2pgrid.client.session import Session
@@ -70,7 +70,7 @@ class Origin(NamedTuple):
     is_named: bool
 
 
-class ActorPointer(Handle, Shareable):
+class ActorPointer(Called, Shareable):
     """A remote actor: ``pointer.method.remote(...)`` calls a method and returns at once.
 
     Calls of one program to one actor are carried out in the order in which they were made. The
@@ -92,6 +92,7 @@ class ActorPointer(Handle, Shareable):
         return inside.actor_of(self.location, self._id.hex()) or self
 
     @property
+    @override
     def error(self) -> P2PGridError | None:
         """Why the actor was not made, where that is known; waits for nothing."""
         return None if self._origin is None else self._origin.batch.error_of(self._id)

@@ -1,23 +1,20 @@
 """A handle to what a call of an actor's method returns, or will return."""
 
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from typing_extensions import override
 
 from p2pgrid.client.batch import Bundle
-from p2pgrid.client.handle import Handle
+from p2pgrid.client.handle import Called, Returned
 from p2pgrid.client.home import Home
 from p2pgrid.client.session import Session
 from p2pgrid.client.taking import Gathering, fetched
 from p2pgrid.errors import P2PGridError
 from p2pgrid.ids import ObjectId, short
 
-if TYPE_CHECKING:
-    from p2pgrid.client.actor_pointer import ActorPointer
 
-
-class ResultPointer(Handle):
+class ResultPointer(Returned):
     """The result of a call; it is there at once, the value is not.
 
     Give it to ``p2pgrid.get``, ``wait`` and ``cancel``, to other calls of actors of the same
@@ -31,22 +28,24 @@ class ResultPointer(Handle):
         domain: Home,
         object_id: ObjectId,
         *,
-        actor: "ActorPointer",
+        actor: Called,
         call: str,
         session: Session,
         batch: Bundle,
     ) -> None:
         self._domain, self._id = domain, object_id
         self._session, self._batch = session, batch
-        self.actor = actor
+        self.actor: Any = actor
         """The actor that was called; it lives as long as its results."""
         self.call = call
         """The class and the method, such as ``Counter.incr``."""
 
     @property
+    @override
     def error(self) -> P2PGridError | None:
         """Why the call was not even begun, where that is known; waits for nothing."""
-        return self.actor.error or self._batch.error_of(self._id)
+        called: Called = self.actor
+        return called.error or self._batch.error_of(self._id)
 
     def get(self, user: str | None = None, *, timeout: float | None = None) -> Any:
         """Waits for the value and takes a copy home; else as ``p2pgrid.get``.
@@ -61,6 +60,7 @@ class ResultPointer(Handle):
         """
         return Gathering((self,), timeout=timeout, user=user).wait()[0]
 
+    @override
     def once_sent(self, call: Callable[[], None]) -> None:
         """Calls, at once or in the network thread, when ``error`` is known."""
         self._batch.after(call)

@@ -1,12 +1,14 @@
 """What all handles to objects of a domain have in common."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import NoReturn, Self
 
 from typing_extensions import override
 
 from p2pgrid.client.home import Home
 from p2pgrid.client.session import Session
+from p2pgrid.errors import P2PGridError
 from p2pgrid.ids import ObjectId, PeerId
 
 
@@ -40,3 +42,26 @@ class Handle(ABC):
         Raises:
             P2PGridError: why the object is not there, where that is known.
         """
+
+
+class Called(Handle):
+    """An actor, or what a call of one returns."""
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def error(self) -> P2PGridError | None:
+        """Why the call that makes it was not even begun, where that is known; waits for nothing."""
+
+
+class Returned(Called):
+    """What a call returns, to be taken home."""
+
+    __slots__ = ()
+
+    _session: Session
+
+    @abstractmethod
+    def once_sent(self, call: Callable[[], None]) -> None:
+        """Calls, at once or in the network thread, when ``error`` is known."""

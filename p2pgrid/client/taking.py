@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, wait
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
+from p2pgrid.client.handle import Returned
 from p2pgrid.client.home import Home
 from p2pgrid.client.questions import Questions
 from p2pgrid.errors import GetTimeoutError, P2PGridError, RemoteProtocolError
@@ -17,23 +18,20 @@ from p2pgrid.protocol import faults
 from p2pgrid.protocol.messages import MAX_CALLS, Outcome, Results, TakeResults
 from p2pgrid.protocol.values import Reference, Value, check_bounds, unpack
 
-if TYPE_CHECKING:
-    from p2pgrid.client.call_result import ResultPointer
+Result = TypeVar("Result", bound=Returned)
 
 DIRECT_S = 2.0
 """A result that is not there by then is waited for together with all others."""
 
 
-def by_domain(
-    results: Iterable["ResultPointer"],
-) -> list[tuple[Home, list["ResultPointer"], Questions]]:
+def by_domain(results: Iterable[Result]) -> list[tuple[Home, list[Result], Questions]]:
     """The results of each domain, and where to ask for them.
 
     Raises:
         ObjectGoneError: one is of a session that has ended.
         DomainUnreachableError: a domain does not answer.
     """
-    groups: dict[int, list[ResultPointer]] = {}
+    groups: dict[int, list[Result]] = {}
     for result in results:
         groups.setdefault(id(result._domain), []).append(result)
     found = []
@@ -49,7 +47,7 @@ class Gathering:
 
     def __init__(
         self,
-        results: Sequence["ResultPointer"],
+        results: Sequence[Returned],
         *,
         timeout: float | None = None,
         user: str | None = None,
@@ -109,7 +107,7 @@ class Gathering:
         Raises:
             RemoteProtocolError, DtypeError: a domain sent what is no value.
         """
-        values: dict[ResultPointer, Any] = {}
+        values: dict[Returned, Any] = {}
         for taking in self._takings:
             values.update(zip(taking.results, taking.values(), strict=True))
         return [values[result] for result in self._results]
@@ -127,7 +125,7 @@ class Gathering:
 
 
 async def fetched(
-    results: Sequence["ResultPointer"], *, timeout_s: float | None = None, user: str | None = None
+    results: Sequence[Returned], *, timeout_s: float | None = None, user: str | None = None
 ) -> list[Any]:
     """The twin of ``Gathering.wait`` for the running event loop."""
     gather = partial(Gathering, results, timeout=timeout_s, user=user)
@@ -148,7 +146,7 @@ class Taking:
 
     def __init__(
         self,
-        results: Sequence["ResultPointer"],
+        results: Sequence[Returned],
         questions: Questions,
         *,
         account: str,
