@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from p2pgrid.errors import SchemaError
-from p2pgrid.policy.budgets import UserBudget
+from p2pgrid.protocol.budgets import UserBudget
 from p2pgrid.protocol.columns import Column, Number
 from p2pgrid.protocol.metadata import Metadata
 from p2pgrid.protocol.schemas import DatasetSchema, TensorSchema

@@ -15,7 +15,7 @@ from p2pgrid.client.public_dataset import PublicDataset
 from p2pgrid.client.sources import Source
 from p2pgrid.client.tensors import Tensor, prepare_tensor
 from p2pgrid.errors import SchemaError, SourceError
-from p2pgrid.policy.budgets import UserBudget, worst_case
+from p2pgrid.protocol.budgets import UserBudget, worst_case
 from p2pgrid.protocol.columns import MAX_NAME, Number
 from p2pgrid.protocol.conformance import require_same_names
 from p2pgrid.protocol.metadata import Metadata, public_metadata

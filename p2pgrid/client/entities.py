@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from typing_extensions import override
 
 from p2pgrid.errors import SchemaError
-from p2pgrid.policy.budgets import ENTITY_ID_BYTES, Entity, EntityId, UserBudget, worst_case
+from p2pgrid.protocol.budgets import ENTITY_ID_BYTES, Entity, EntityId, UserBudget, worst_case
 from p2pgrid.protocol.ownership import Key, Ownership, by_key, one_entity_per_row
 
 NOTHING = UserBudget()

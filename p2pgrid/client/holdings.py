@@ -5,8 +5,8 @@ from typing import overload
 
 from typing_extensions import override
 
-from p2pgrid.client.table import table
 from p2pgrid.protocol.messages import Holding, Holdings
+from p2pgrid.protocol.text import text_table
 
 HEADING = ("account", "peer", "objects", "bytes", "derived from", "age", "link")
 
@@ -37,7 +37,7 @@ class HeldObjects(Sequence[Holding]):
 
     @override
     def __repr__(self) -> str:
-        lines = table([HEADING, *map(_cells, self._rows)])
+        lines = text_table([HEADING, *map(_cells, self._rows)])
         left_out = self.sessions - len(self._rows)
         return f"{lines}\n... and {left_out} more sessions" if left_out else lines
 

@@ -3,7 +3,7 @@
 from msgspec import Struct
 from typing_extensions import override
 
-from p2pgrid.policy.budgets import ORDER, UserBudget
+from p2pgrid.protocol.budgets import ORDER, UserBudget
 from p2pgrid.protocol.metadata import Metadata
 from p2pgrid.protocol.schemas import SPLITS, DatasetSchema
 from p2pgrid.protocol.text import Rows, cut_cells, html_table, one_line, text_table

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 
 from typing_extensions import override
 
-from p2pgrid.client.table import table
+from p2pgrid.protocol.text import text_table
 
 DATASET = "nothing was computed for this pointer: it is a dataset's own array"
 
@@ -46,4 +46,4 @@ class Trace:
             return f"<Trace: {DATASET}>"
         rows = [(name.removesuffix("_s").replace("_", " "), s) for name, s in self._durations()]
         lines = [(name, f"{s * 1e3:10.3f} ms") for name, s in (*rows, ("total", self.total_s))]
-        return f"request {self.request}, {self.operations} operations\n{table(lines)}"
+        return f"request {self.request}, {self.operations} operations\n{text_table(lines)}"

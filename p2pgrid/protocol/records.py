@@ -22,7 +22,10 @@ from p2pgrid.errors import (
     SchemaError,
 )
 from p2pgrid.ids import ID_BYTES, PUBLIC_KEY_BYTES, DatasetId, ObjectId, PeerId, peer_id_of
+from p2pgrid.protocol.budgets import UserBudget
 from p2pgrid.protocol.malformed import MALFORMED
+from p2pgrid.protocol.metadata import MAX_ENTRIES, MAX_KEY, MAX_VALUE
+from p2pgrid.protocol.schemas import DatasetSchema
 
 DOMAIN_SEPARATION = b"p2pgrid/record/1\0"
 TAG_SEPARATION = b"p2pgrid/tag/1\0"
@@ -39,6 +42,10 @@ KEY_HEX_DIGITS = 32
 TAG_CHARACTERS = 64
 MAX_ADDRESSES = 16
 """Of a node, in one record."""
+MAX_ARRAYS = 1024
+"""Of a dataset: tensors, times their columns where they are stored by column, times splits."""
+
+Split = Literal["train", "dev", "test"]
 
 # Characters, not bytes; the size of the whole record bounds the bytes.
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
@@ -52,6 +59,17 @@ _ObjectId = Annotated[ObjectId, msgspec.Meta(min_length=ID_BYTES, max_length=ID_
 _DatasetId = Annotated[DatasetId, msgspec.Meta(min_length=ID_BYTES, max_length=ID_BYTES)]
 _PublicKey = Annotated[
     bytes, msgspec.Meta(min_length=PUBLIC_KEY_BYTES, max_length=PUBLIC_KEY_BYTES)
+]
+_Metadata = Annotated[
+    dict[
+        Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_KEY)],
+        Annotated[str, msgspec.Meta(max_length=MAX_VALUE)] | int | float | bool | None,
+    ],
+    msgspec.Meta(max_length=MAX_ENTRIES),
+]
+_Frameworks = Annotated[
+    tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=8)], ...],
+    msgspec.Meta(max_length=16),
 ]
 _Signature = Annotated[bytes, msgspec.Meta(min_length=SIGNATURE_BYTES, max_length=SIGNATURE_BYTES)]
 
@@ -71,18 +89,26 @@ class NodeRecord(msgspec.Struct, frozen=True, tag="node", forbid_unknown_fields=
 
 
 class TensorInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The public face of one array: its name, shape and numpy dtype name, never a value."""
+    """The public face of one stored array: names, shape and numpy dtype name, never a value.
+
+    A tensor whose columns have different dtypes is stored as an array of shape (rows, ...) per
+    ``column``; otherwise ``column`` is empty, and the array is the whole tensor ``name``.
+    """
 
     name: _Name
     object_id: _ObjectId
     shape: _Shape
     dtype: Annotated[str, msgspec.Meta(min_length=1, max_length=16)]
+    split: Split = "train"
+    column: Annotated[str, msgspec.Meta(max_length=128)] = ""
 
 
 class DatasetRecord(msgspec.Struct, frozen=True, tag="dataset", forbid_unknown_fields=True):
-    """What a domain says in public about one dataset; what a registry indexes.
+    """What a domain says in public about one version of a dataset; what a registry indexes.
 
     ``domain`` is the name that the domain gives itself. A higher ``seq`` replaces a lower one.
+    ``uploaded`` is in Unix seconds, ``frameworks`` what the domain can convert to. Without a
+    ``schema``, nothing is known of its arrays but shapes and dtypes.
     """
 
     domain: _Name
@@ -90,11 +116,17 @@ class DatasetRecord(msgspec.Struct, frozen=True, tag="dataset", forbid_unknown_f
     name: _Name
     description: Annotated[str, msgspec.Meta(max_length=16 * 1024)]
     tags: Annotated[tuple[_Tag, ...], msgspec.Meta(max_length=32)]
-    tensors: Annotated[tuple[TensorInfo, ...], msgspec.Meta(max_length=256)]
+    tensors: Annotated[tuple[TensorInfo, ...], msgspec.Meta(max_length=MAX_ARRAYS)]
     version: _Count
     seq: _Seq
     expires: _Count
     addresses: _Addresses = ()
+    schema: DatasetSchema | None = None
+    metadata: _Metadata = {}
+    frameworks: _Frameworks = ()
+    worst_case_user_budget: UserBudget | None = None
+    private: bool = True
+    uploaded: _Count = 0
 
 
 Body = NodeRecord | DatasetRecord

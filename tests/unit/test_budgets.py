@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from p2pgrid.errors import BudgetPolicyError, SchemaError
-from p2pgrid.policy.budgets import ORDER, Entity, EntityId, UserBudget, worst_case
+from p2pgrid.protocol.budgets import ORDER, Entity, EntityId, UserBudget, worst_case
 from p2pgrid.protocol.schemas import SPLITS
 
 LEVELS = dict(zip(ORDER, (0.1, 0.5, 2.0, 9.0), strict=True))

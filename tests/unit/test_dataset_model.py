@@ -20,7 +20,7 @@ from p2pgrid.errors import (
     SchemaMismatchError,
     SourceError,
 )
-from p2pgrid.policy.budgets import UserBudget
+from p2pgrid.protocol.budgets import UserBudget
 from p2pgrid.protocol.columns import Column
 from p2pgrid.protocol.ownership import Ownership
 from p2pgrid.protocol.schemas import DatasetSchema, TensorSchema

@@ -21,7 +21,7 @@ Class = type[P2PGridError]
 CLASSES: list[Class] = [
     cls
     for _, cls in inspect.getmembers(errors, inspect.isclass)
-    if issubclass(cls, P2PGridError) and cls.__module__ == errors.__name__
+    if issubclass(cls, P2PGridError) and cls.__module__.startswith(f"{errors.__name__}.")
 ]
 PUBLIC = sorted(PUBLIC_FIELDS, key=lambda cls: cls.code)
 NUMBERS = {"size", "limit", "needed", "free", "asked", "available"}
@@ -67,7 +67,7 @@ class Drawn(NamedTuple):
 
 
 def drawn_tree() -> list[Drawn]:
-    """The classes of the tree in the docstring of ``errors.py``, with their parents."""
+    """The classes of the tree in the docstring of ``errors``, with their parents."""
     assert errors.__doc__ is not None
     above: list[str] = []
     drawn: list[Drawn] = []

@@ -1,0 +1,66 @@
+"""Tables that print whole in a terminal and in a notebook: data frames with a note."""
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from typing_extensions import override
+
+from p2pgrid.protocol.text import cut
+
+LINE = 10_000
+"""Characters of a printed line: wide tables are scrolled, not folded."""
+
+
+class Table(pd.DataFrame):  # type: ignore[misc]  # pandas is untyped
+    """A data frame that shows all its rows and columns, long cells cut, and a note below.
+
+    Only what is shown is cut: ``table.iloc[0].description`` is the whole text. What is shown is
+    free of control characters, whoever wrote it.
+    """
+
+    _metadata = ["note"]  # noqa: RUF012 - by which pandas knows what to carry over
+
+    @property
+    def _constructor(self) -> "type[Table]":
+        return Table
+
+    @override
+    def __repr__(self) -> str:
+        text = _shown(self).to_string(line_width=LINE)
+        return f"{text}\n{self.note}" if self.note else text
+
+    def _repr_html_(self) -> str:
+        text = _shown(self).to_html(notebook=True)
+        return f"{text}<p>{html.escape(self.note)}</p>" if self.note else text
+
+
+def table(
+    rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, index: str = "", note: str = ""
+) -> Table:
+    """A table with these columns in this order, also when it has no rows.
+
+    Args:
+        rows: a value for every column in each.
+        columns: of the table, ``index`` among them.
+        index: the column by which rows are found; default: their number.
+        note: what is said below the table.
+    """
+    made = Table([[row[column] for column in columns] for row in rows], columns=list(columns))
+    made = made.set_index(index) if index else made
+    made.note = note
+    return made
+
+
+def _shown(frame: pd.DataFrame) -> pd.DataFrame:
+    plain = pd.DataFrame(frame)
+    shown = plain.map(_shown_cell)
+    shown.index = shown.index.map(_shown_cell)
+    return shown
+
+
+def _shown_cell(cell: Any) -> Any:
+    if not isinstance(cell, str):
+        return cell
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in cut(cell))
