@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         accept as accept,
         connect as connect,
         default_client as default_client,
+        save_network as save_network,
         search as search,
     )
     from p2pgrid.client.datasets import (
@@ -29,10 +30,14 @@ if TYPE_CHECKING:
     from p2pgrid.client.network import NetworkClient as NetworkClient
     from p2pgrid.client.pointer import TensorPointer as TensorPointer
     from p2pgrid.client.table_pointer import TablePointer as TablePointer
+    from p2pgrid.client.tables import Table
     from p2pgrid.client.waiting import cancel as cancel, get as get, kill as kill, wait as wait
     from p2pgrid.client.wallet import Wallet as Wallet
     from p2pgrid.errors import P2PGridError as P2PGridError
     from p2pgrid.exports import export as export, method as method
+
+    networks: Table
+    """The networks that are known here, asked anew at each access; see ``Client.networks``."""
 
 # A library leaves the choice of handlers to the program; without any, warnings would go to stderr.
 logging.getLogger(__name__).addHandler(logging.NullHandler())
@@ -60,6 +65,7 @@ _HOMES = {
     "kill": "client.waiting",
     "launch": "client.launch",
     "method": "exports",
+    "save_network": "client.connect",
     "search": "client.connect",
     "start": "client.launch",
     "stop": "client.launch",
@@ -89,6 +95,7 @@ __all__ = [
     "kill",
     "launch",
     "method",
+    "save_network",
     "search",
     "start",
     "stop",
@@ -97,6 +104,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
+    if name == "networks":
+        return import_module("p2pgrid.client.networks").networks()
     if name not in _HOMES:
         raise AttributeError(f"module 'p2pgrid' has no attribute {name!r}")
     return getattr(import_module(f"p2pgrid.{_HOMES[name]}"), name)

@@ -47,6 +47,7 @@ from p2pgrid.protocol.messages import (
     Publish,
 )
 from p2pgrid.protocol.operations import ArrayMeta
+from p2pgrid.protocol.web import BY_PEER_ID
 
 
 class DomainClient:
@@ -72,6 +73,10 @@ class DomainClient:
         """``shown`` is a capability that somebody gave us; then all is done by that one."""
         self.peer_id = peer_id
         self.name = name
+        self.node = f"{BY_PEER_ID}{peer_id}"
+        """Its address as it was given to ``connect`` last; one by which to find it, before that."""
+        self.network = ""
+        """The name of the network that it was found by; new keys of the wallet note it."""
         self.users = Users(self)
         self.literal_limit = limits.frame // 2
         self.move_s = timing.move_s

@@ -126,6 +126,12 @@ class Peer:
             lambda: self._dial(peer, tuple(addresses)), wait_s=self._timing.dial_s
         )
 
+    def hang_up(self, peer: PeerId) -> None:
+        """Ends the link to a peer, if there is one; ``link_to`` dials again."""
+        link = self._open_link(peer)
+        if link is not None:
+            link.close_soon("this program hung up")
+
     def bring(self, pipe: Incoming, relays: Sequence[str], *, bulk_port: int | None) -> None:
         """Brings a pipe that a relay asks for; see ``Transport.bring``."""
         self._call(
