@@ -54,3 +54,10 @@ def test_control_characters_and_markup_of_others_do_nothing() -> None:
     assert "\x07" not in repr(made)
     assert "<script>" not in made._repr_html_()
     assert made.iloc[0].about == "\x1b[31mred\x07 <script>"
+
+
+def test_texts_inside_of_other_cells_do_nothing_either() -> None:
+    made = table([{"tags": ("\x1b[2J",), "of": {"<script>": "\x1b"}}], ["tags", "of"])
+    assert "\x1b" not in repr(made)
+    assert "<script>" not in made._repr_html_()
+    assert made.iloc[0].tags == ("\x1b[2J",)
