@@ -296,7 +296,7 @@ class TensorPointer(Operators, Protocols, Shareable, Handle):
         meta = infer(name, metas, params)
         if in_place:
             check_in_place(name, self._meta, meta)
-        result = TensorPointer(self._domain, self._id, meta)
+        result = type(self)(self._domain, self._id, meta)
         live = self._domain.session_for(needed)
         result._id, result._batch = live.apply(name, inputs, params)
         result._session = live
