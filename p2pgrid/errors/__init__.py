@@ -14,6 +14,8 @@ P2PGridError
 │   │   └── NodeNotFoundError        123  no node lives in this directory
 │   ├── AddressError                 130  the address cannot be read
 │   ├── UnknownPeerError             131  no such node was met before: give its address
+│   ├── NotAGridNetworkError         132  what is at the address is no network: look at it
+│   ├── NetworkNameConflictError     133  two networks of one name: one may be an impostor
 │   ├── NetworkKeyFileError          140  the key file of a closed network cannot be used
 │   └── ClockSkewError               150  two machines disagree about the time
 ├── NetworkError                     2xx  look at the link, perhaps try again
@@ -28,6 +30,7 @@ P2PGridError
 │   │   └── ProxyRefusedError        208  the HTTP proxy on the way opened no tunnel
 │   ├── RemoteProtocolError          210  the peer broke the protocol: hang up
 │   ├── LocalProtocolError           211  we would break the protocol: a mistake of the caller
+│   ├── DisconnectedError            212  the program itself ended it: connect again
 │   ├── RecordError                  220  a DHT or registry record is not to be believed
 │   │   ├── ForgedRecordError        221
 │   │   ├── ExpiredRecordError       222
@@ -119,9 +122,11 @@ from p2pgrid.errors.config import (
     InsecureListenerError,
     MissingExtraError,
     NetworkKeyFileError,
+    NetworkNameConflictError,
     NodeError,
     NodeNotFoundError,
     NoKeyError,
+    NotAGridNetworkError,
     PasswordError,
     PortInUseError,
     UnknownPeerError,
@@ -146,6 +151,7 @@ from p2pgrid.errors.data import (
 )
 from p2pgrid.errors.network import (
     BusyError,
+    DisconnectedError,
     DiskFullError,
     DomainUnreachableError,
     ExpiredRecordError,
@@ -190,6 +196,7 @@ __all__ = [
     "ComputeError",
     "ConfigError",
     "DataError",
+    "DisconnectedError",
     "DiskFullError",
     "DomainUnreachableError",
     "DtypeError",
@@ -210,10 +217,12 @@ __all__ = [
     "NetworkError",
     "NetworkKeyError",
     "NetworkKeyFileError",
+    "NetworkNameConflictError",
     "NetworkUnreachableError",
     "NoKeyError",
     "NodeError",
     "NodeNotFoundError",
+    "NotAGridNetworkError",
     "ObjectGoneError",
     "OversizedRecordError",
     "P2PGridError",

@@ -116,7 +116,8 @@ class AddressError(ConfigError):
     def __init__(self, *, address: str) -> None:
         super().__init__(
             f"cannot read the address {address[:200]!r}; "
-            "expected a multiaddr such as /ip4/192.0.2.7/tcp/4001/p2p/12D3KooW..."
+            "expected a multiaddr such as /ip4/192.0.2.7/tcp/4001/p2p/12D3KooW..., "
+            "a URL such as https://grid.example.org, or p2pgrid://12D3KooW..."
         )
 
 
@@ -131,6 +132,30 @@ class UnknownPeerError(ConfigError):
             "such as /ip4/192.0.2.7/tcp/4001/p2p/12D3KooW..."
         )
         self.name = name
+
+
+class NotAGridNetworkError(ConfigError):
+    """What is at an address is no network of p2pgrid."""
+
+    code = 132
+
+    def __init__(self, *, address: str, problem: str) -> None:
+        super().__init__(f"there is no p2pgrid network at {address[:200]}: {problem}")
+        self.address, self.problem = address, problem
+
+
+class NetworkNameConflictError(ConfigError):
+    """Another network of the same name is known here."""
+
+    code = 133
+
+    def __init__(self, *, name: str, known: str, new: str) -> None:
+        super().__init__(
+            f"a network called {name!r} is known here already, as {known}, and this one is {new}: "
+            "ask whoever runs it which is right; if it is the new one, forget the other with: "
+            f"p2pgrid networks forget {known}"
+        )
+        self.name, self.known, self.new = name, known, new
 
 
 class ClockSkewError(ConfigError):

@@ -63,6 +63,7 @@ from p2pgrid.protocol.messages.datasets import (
     Search,
 )
 from p2pgrid.protocol.messages.moves import Abandon, Deposit, MoveObject
+from p2pgrid.protocol.messages.networks import Describe, NetworkStatus
 from p2pgrid.protocol.messages.operations import (
     TICKS_PER_S,
     Get,
@@ -128,6 +129,8 @@ Message = (
     | Search
     | Found
     | Join
+    | Describe
+    | NetworkStatus
     | Operate
     | Operated
     | Get
@@ -195,6 +198,7 @@ __all__ = [
     "Classes",
     "CloseTransfer",
     "Deposit",
+    "Describe",
     "Digest",
     "Done",
     "DtypeName",
@@ -225,6 +229,7 @@ __all__ = [
     "MoveObject",
     "Name",
     "NamedArguments",
+    "NetworkStatus",
     "NewTensor",
     "Op",
     "OpenDownload",
