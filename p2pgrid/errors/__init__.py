@@ -5,7 +5,9 @@ P2PGridError
 │   ├── MissingExtraError            101  install an extra
 │   ├── WalletError                  110  the wallet file cannot be used as it is
 │   │   ├── WalletLockedError        111  give the passphrase
-│   │   └── NoKeyError               112  make a key for this domain
+│   │   ├── NoKeyError               112  make a key for this domain
+│   │   └── WalletConflictError      113  an import has other keys for the same domains
+│   ├── PasswordError (ValueError)   114  a new password or its name is not fit
 │   ├── NodeError                    120  a node did not start or stop
 │   │   ├── PortInUseError           121  choose another port
 │   │   ├── InsecureListenerError    122  a Ray socket is reachable from outside: refused
@@ -42,6 +44,10 @@ P2PGridError
 │   ├── PublishNotPermittedError     303  this user may not publish here
 │   ├── PermissionDeniedError        304  this user's role does not allow the call
 │   ├── MoveNotPermittedError        305  the owner does not let this object go to that domain
+│   ├── AccountExistsError           306  the name is taken: log in, or choose another
+│   ├── SignupClosedError            307  only the owner makes accounts here
+│   ├── TooManyAttemptsError         308  wait so many seconds, or log in by a key
+│   ├── SetupTokenError              309  wrong, used or expired, or there is an owner
 │   └── CapabilityError              310  a token does not give this right; ``reason`` says why
 ├── DataError                        4xx  change the data or the expression
 │   ├── ShapeError (ValueError)      401
@@ -79,12 +85,16 @@ remote person may read.
 from p2pgrid.errors.access import (
     CAPABILITY_REASONS,
     AccessDenied,
+    AccountExistsError,
     AuthenticationError,
     CapabilityError,
     GetNotPermittedError,
     MoveNotPermittedError,
     PermissionDeniedError,
     PublishNotPermittedError,
+    SetupTokenError,
+    SignupClosedError,
+    TooManyAttemptsError,
 )
 from p2pgrid.errors.base import InternalError, P2PGridError
 from p2pgrid.errors.compute import (
@@ -112,8 +122,10 @@ from p2pgrid.errors.config import (
     NodeError,
     NodeNotFoundError,
     NoKeyError,
+    PasswordError,
     PortInUseError,
     UnknownPeerError,
+    WalletConflictError,
     WalletError,
     WalletLockedError,
 )
@@ -162,6 +174,7 @@ __all__ = [
     "CAPABILITY_REASONS",
     "MOVE_FAILURES",
     "AccessDenied",
+    "AccountExistsError",
     "ActorDiedError",
     "ActorUnavailableError",
     "ActorUnschedulableError",
@@ -204,6 +217,7 @@ __all__ = [
     "ObjectGoneError",
     "OversizedRecordError",
     "P2PGridError",
+    "PasswordError",
     "PeerUnreachableError",
     "PermissionDeniedError",
     "PortInUseError",
@@ -217,12 +231,15 @@ __all__ = [
     "RemoteTimeoutError",
     "SchemaError",
     "SchemaMismatchError",
+    "SetupTokenError",
     "ShapeError",
+    "SignupClosedError",
     "SourceError",
     "StaleRecordError",
     "TaskCancelledError",
     "TaskError",
     "TooLargeError",
+    "TooManyAttemptsError",
     "TransferCancelledError",
     "TransferError",
     "TransportError",
@@ -230,6 +247,7 @@ __all__ = [
     "UnknownPeerError",
     "UnsupportedRemoteOpError",
     "ValueTypeError",
+    "WalletConflictError",
     "WalletError",
     "WalletLockedError",
 ]
