@@ -11,6 +11,7 @@ from actors.ports import DatasetEntry
 from p2pgrid.errors import LocalProtocolError
 from p2pgrid.ids import DatasetId, peer_id_of
 from p2pgrid.protocol.messages import MAX_RECORDS, Found
+from p2pgrid.protocol.record_room import require_room
 from p2pgrid.protocol.records import (
     DatasetRecord,
     NodeRecord,
@@ -29,11 +30,19 @@ class RecordBook:
     """Signs what the node says about itself; ``renew`` gives all of it a later expiry."""
 
     def __init__(
-        self, *, seed: bytes, name: str, kind: str, addresses: Callable[[], tuple[str, ...]]
+        self,
+        *,
+        seed: bytes,
+        name: str,
+        kind: str,
+        addresses: Callable[[], tuple[str, ...]],
+        frameworks: tuple[str, ...] = (),
     ) -> None:
+        """``frameworks`` are those to which the node can convert; see ``DatasetRecord``."""
         self.name = name
         self.peer_id = peer_id_of(bytes(SigningKey(seed).verify_key))
         self._seed, self._kind, self._addresses = seed, kind, addresses
+        self._frameworks = frameworks
         self._entries: dict[DatasetId, DatasetEntry] = {}
         self._signed: dict[DatasetId, bytes] = {}
         self._node: SignedRecord | None = None
@@ -44,6 +53,14 @@ class RecordBook:
         self._entries[entry.dataset_id] = entry
         if self._node is not None:
             self._signed[entry.dataset_id] = self._sign_dataset(entry)
+
+    def require_room(self, entry: DatasetEntry) -> None:
+        """Checks that the record of a dataset can be signed and sent.
+
+        Raises:
+            TooLargeError: there is too much of it; see ``record_room``.
+        """
+        require_room(self._dataset_body(entry))
 
     def renew(self, *, sequence: int) -> None:
         """Signs everything anew, under a later sequence number."""
@@ -88,22 +105,37 @@ class RecordBook:
         )
 
     def _sign_dataset(self, entry: DatasetEntry) -> bytes:
-        body = DatasetRecord(
+        return sign(self._dataset_body(entry), signing_key=self._seed).encode()
+
+    def _dataset_body(self, entry: DatasetEntry) -> DatasetRecord:
+        return DatasetRecord(
             domain=self.name,
             dataset_id=entry.dataset_id,
             name=entry.name,
             description=entry.description,
             tags=entry.tags,
             tensors=tuple(
-                TensorInfo(name=t.name, object_id=t.object_id, shape=t.shape, dtype=t.dtype)
+                TensorInfo(
+                    name=t.name,
+                    object_id=t.object_id,
+                    shape=t.shape,
+                    dtype=t.dtype,
+                    split=t.split,
+                    column=t.column,
+                )
                 for t in entry.tensors
             ),
-            version=1,
+            version=entry.version,
             seq=self._sequence,
             expires=int(time.time()) + VALID_S,
             addresses=self._addresses(),
+            schema=entry.schema,
+            metadata=entry.metadata or {},
+            frameworks=self._frameworks,
+            worst_case_user_budget=entry.budget,
+            private=entry.private,
+            uploaded=entry.uploaded,
         )
-        return sign(body, signing_key=self._seed).encode()
 
 
 def fitting(records: Sequence[bytes]) -> Found:

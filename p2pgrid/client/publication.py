@@ -6,7 +6,7 @@ sent again: the domain knows the dataset by its id and lists it once.
 
 import secrets
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from p2pgrid.client.transfers import Transfers, Wishes
@@ -17,33 +17,44 @@ from p2pgrid.net.bulk_carrier import Patience, close_transfers, patient_s
 from p2pgrid.net.bulk_ends import ArraySource
 from p2pgrid.net.calls import ask
 from p2pgrid.net.link import Link
-from p2pgrid.protocol.arrays import Array, header_of, raw_bytes
-from p2pgrid.protocol.messages import NewTensor, Opened, OpenUpload, Publish, Published
+from p2pgrid.protocol.arrays import Array, ArrayHeader, header_of, raw_bytes
+from p2pgrid.protocol.messages import Opened, OpenUpload, Publish, Published
 
 ABANDON_S = 2.0
 """How long the domain may take to clear away what was not published."""
 
 
 class Parcel(NamedTuple):
-    """A tensor to publish, with its values."""
+    """An array to publish: how it is named on the way, and its values."""
 
-    tensor: NewTensor
+    label: str
+    object_id: bytes
+    header: ArrayHeader
+    uploaded: bool
+    """Before the message; the others travel in it."""
     array: Array
 
 
-def parcels_of(arrays: Mapping[str, Array], *, limits: Limits) -> tuple[Parcel, ...]:
-    """Names every array, and decides which travel in the message: small ones, while they fit."""
+def parcels_of(
+    arrays: Sequence[tuple[str, Array]], *, limits: Limits
+) -> tuple[Parcel, ...]:
+    """Names every array, and decides which travel in the message: small ones, while they fit.
+
+    Args:
+        arrays: what each is called for people, and its values.
+        limits: of the domain.
+    """
     parcels = []
     inline = inline_bytes = 0
-    for name, array in arrays.items():
+    for label, array in arrays:
         fits = inline_bytes + array.nbytes <= limits.frame // 2
         uploaded = array.nbytes > limits.inline_array or not fits
         header = header_of(array, buffer=0 if uploaded else inline)
         if not uploaded:
             inline += 1
             inline_bytes += array.nbytes
-        tensor = NewTensor(name, secrets.token_bytes(ID_BYTES), header, uploaded)
-        parcels.append(Parcel(tensor, array))
+        object_id = secrets.token_bytes(ID_BYTES)
+        parcels.append(Parcel(label, object_id, header, uploaded, array))
     return tuple(parcels)
 
 
@@ -60,9 +71,9 @@ class Publication:
         timing: Timing,
         wishes: Wishes,
     ) -> None:
-        self._message = message
-        self._uploads = [parcel for parcel in parcels if parcel.tensor.uploaded]
-        self._inline = [parcel.array for parcel in parcels if not parcel.tensor.uploaded]
+        self._message, self._parcels = message, parcels
+        self._uploads = [parcel for parcel in parcels if parcel.uploaded]
+        self._inline = [parcel.array for parcel in parcels if not parcel.uploaded]
         self._transfers, self._link = transfers, link
         self._timing, self._wishes = timing, wishes
         self._last_link: Link | None = None
@@ -73,16 +84,23 @@ class Publication:
         Raises:
             P2PGridError: see ``DomainClient.publish``.
         """
-        try:
-            for parcel in self._uploads:
-                self._upload(parcel)
-            return self._publish()
-        except BaseException:
-            self._abandon()
-            raise
+        labels = dict.fromkeys(parcel.label for parcel in self._parcels)
+        title = f"Uploading: {self._message.name}"
+        with CountBar(title, len(labels), progress=self._wishes.progress) as bar:
+            try:
+                for number, parcel in enumerate(self._uploads):
+                    self._upload(parcel)
+                    left = {it.label for it in self._parcels if it not in self._uploads[:number+1]}
+                    bar.update(len(labels) - len(left))
+                published = self._publish()
+            except BaseException:
+                self._abandon()
+                raise
+            bar.update(len(labels))
+        return published
 
     def _upload(self, parcel: Parcel) -> None:
-        header = parcel.tensor.header
+        header = parcel.header
         timeout_s = patient_s(parcel.array.nbytes, self._timing)
 
         def open_(transfer_id: bytes, _: int) -> tuple[Link, Opened]:
@@ -91,10 +109,10 @@ class Publication:
             return link, ask(link, message, Opened, timeout_s=timeout_s)
 
         self._transfers.upload(
-            parcel.tensor.object_id,
+            parcel.object_id,
             ArraySource(parcel.array),
             open_,
-            label=parcel.tensor.name,
+            label=parcel.label,
             wishes=self._wishes,
         )
 
@@ -111,5 +129,5 @@ class Publication:
 
     def _abandon(self) -> None:
         if self._last_link is not None:
-            ids = [parcel.tensor.object_id for parcel in self._uploads]
+            ids = [parcel.object_id for parcel in self._uploads]
             close_transfers(self._last_link, ids, wait_s=ABANDON_S)

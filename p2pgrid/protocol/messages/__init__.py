@@ -54,10 +54,18 @@ from p2pgrid.protocol.messages.calls import (
     TakeResults,
 )
 from p2pgrid.protocol.messages.datasets import (
+    MAX_PARTS,
+    AskEntitySecret,
+    EntitySecret,
     Found,
     Join,
     ListDatasets,
+    ListParts,
+    NewPart,
     NewTensor,
+    Part,
+    PartKind,
+    Parts,
     Publish,
     Published,
     Search,
@@ -124,6 +132,10 @@ Message = (
     | Holdings
     | Publish
     | Published
+    | AskEntitySecret
+    | EntitySecret
+    | ListParts
+    | Parts
     | ListDatasets
     | Search
     | Found
@@ -170,6 +182,7 @@ __all__ = [
     "MAX_HOLDINGS",
     "MAX_INPUTS",
     "MAX_OPERATIONS",
+    "MAX_PARTS",
     "MAX_RECORDS",
     "MAX_RECORD_BYTES",
     "MAX_RELAY_ADDRESS",
@@ -185,6 +198,7 @@ __all__ = [
     "ActorOptions",
     "Amount",
     "Arguments",
+    "AskEntitySecret",
     "AwaitResults",
     "Begin",
     "ByteCount",
@@ -201,6 +215,7 @@ __all__ = [
     "Durable",
     "EncodedCapability",
     "Enrol",
+    "EntitySecret",
     "FailedOp",
     "Failure",
     "FetchChunk",
@@ -219,12 +234,14 @@ __all__ = [
     "ListClasses",
     "ListDatasets",
     "ListObjects",
+    "ListParts",
     "Login",
     "Make",
     "Message",
     "MoveObject",
     "Name",
     "NamedArguments",
+    "NewPart",
     "NewTensor",
     "Op",
     "OpenDownload",
@@ -236,6 +253,9 @@ __all__ = [
     "OptionalName",
     "Outcome",
     "Param",
+    "Part",
+    "PartKind",
+    "Parts",
     "Peer",
     "PublicKey",
     "Publish",
