@@ -11,7 +11,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-from actors.ports import AuditEvent, DatasetEntry, Executed, Exported, Revocation
+from actors.ports import AuditEvent, Census, DatasetEntry, Executed, Exported, Revocation
 from actors.registry import Registry
 from actors.state import State
 from actors.store import Store
@@ -140,6 +140,10 @@ class LocalRegistry(_Port):
     async def lists(self, peer: str) -> bool:
         """See ``RegistryPort``."""
         return await self._call(self.registry.lists, peer)
+
+    async def census(self) -> Census:
+        """See ``RegistryPort``."""
+        return await self._call(self.registry.census)
 
     async def search(self, tags: Sequence[str]) -> tuple[bytes, ...]:
         """See ``RegistryPort``."""

@@ -1,7 +1,7 @@
 """What the services of a node see of each other; in production a Ray actor stands behind each."""
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -217,6 +217,13 @@ class HostsPort(Protocol):
         """Ends the process; there will be no other."""
 
 
+class Census(NamedTuple):
+    """What a network lists: the names of domains by their peer ids, and how many datasets."""
+
+    domains: Mapping[PeerId, str]
+    datasets: int
+
+
 class RegistryPort(Protocol):
     """A network's index of signed records; it believes none that is not verified."""
 
@@ -225,6 +232,9 @@ class RegistryPort(Protocol):
 
     async def lists(self, peer: str) -> bool:
         """Whether a peer has joined, and its record has not expired."""
+
+    async def census(self) -> Census:
+        """How much is listed and has not expired."""
 
     async def search(self, tags: Sequence[str]) -> tuple[bytes, ...]:
         """Records of datasets that have all these tags and have not expired."""

@@ -10,10 +10,17 @@ from pathlib import Path
 from typing import TypeVar
 
 from actors.journal import Journal
+from actors.ports import Census
 from p2pgrid.errors import RecordError, StaleRecordError
 from p2pgrid.ids import PeerId
 from p2pgrid.protocol.messages import MAX_RECORD_BYTES
-from p2pgrid.protocol.records import DatasetRecord, NodeRecord, normalise_tag, verify
+from p2pgrid.protocol.records import (
+    DatasetRecord,
+    NodeRecord,
+    SignedRecord,
+    normalise_tag,
+    verify,
+)
 
 Body = TypeVar("Body", NodeRecord, DatasetRecord)
 
@@ -30,6 +37,7 @@ CREATE TABLE IF NOT EXISTS tags (
     PRIMARY KEY (tag, number)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS datasets_by_peer ON datasets (peer);
+CREATE INDEX IF NOT EXISTS datasets_by_expiry ON datasets (expires);
 """
 
 SEARCH = """
@@ -76,6 +84,15 @@ class Registry:
         known = self._journal.rows("SELECT expires FROM nodes WHERE peer = ?", peer)
         return bool(known) and known[0][0] > self._now()
 
+    def census(self) -> Census:
+        """How much is listed and has not expired."""
+        now = int(self._now())
+        nodes = self._journal.rows("SELECT peer, record FROM nodes WHERE expires > ?", now)
+        bodies = [(PeerId(peer), SignedRecord.decode(record).body()) for peer, record in nodes]
+        ((datasets,),) = self._journal.rows("SELECT count(*) FROM datasets WHERE expires > ?", now)
+        domains = {peer: body.name for peer, body in bodies if _is_domain(body)}
+        return Census(domains=domains, datasets=datasets)
+
     def search(self, tags: Sequence[str]) -> tuple[bytes, ...]:
         """Records of datasets that have all these tags and have not expired."""
         wanted = sorted({normalise_tag(tag) for tag in tags})
@@ -95,3 +112,7 @@ class Registry:
         if not isinstance(body, kind):
             raise RecordError(f"a record of {peer} is no {kind.__name__}")
         return body
+
+
+def _is_domain(body: NodeRecord | DatasetRecord) -> bool:
+    return isinstance(body, NodeRecord) and body.kind == "domain"

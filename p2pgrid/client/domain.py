@@ -6,11 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from numpy.typing import ArrayLike
+from typing_extensions import override
 
 from p2pgrid.client.actor_class import ActorClasses
 from p2pgrid.client.actor_pointer import ActorClass, ActorPointer
 from p2pgrid.client.datasets import DatasetPointer, require_names, require_peers
 from p2pgrid.client.delivery import Delivery
+from p2pgrid.client.display import Display, Displayed
 from p2pgrid.client.frames import Frame, arrays_by_name
 from p2pgrid.client.holdings import HeldObjects
 from p2pgrid.client.login import Held, Logins
@@ -49,7 +51,7 @@ from p2pgrid.protocol.messages import (
 from p2pgrid.protocol.operations import ArrayMeta
 
 
-class DomainClient:
+class DomainClient(Displayed):
     """A domain; it is dialled and logged in to when that is first needed.
 
     After a lost link the next call dials again, and the domain gives back the session that it
@@ -249,6 +251,11 @@ class DomainClient:
             raise DomainUnreachableError(
                 peer=self.name, addresses=len(self._addresses), reason="see the cause"
             ) from error
+
+    @override
+    def _display(self) -> Display:
+        facts = (("peer", self.peer_id), ("address", next(iter(self._addresses), "")))
+        return Display(f"DomainClient {self.name}", facts)
 
     def session_for(self, needed: Iterable[Session]) -> Session:
         """The session for operations on objects of the ``needed`` sessions.

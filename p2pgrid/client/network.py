@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing_extensions import override
 
 from p2pgrid.client.datasets import SearchResults
+from p2pgrid.client.display import Display, Displayed
 from p2pgrid.errors import NetworkUnreachableError, PeerUnreachableError
 from p2pgrid.ids import PeerId
 from p2pgrid.net.calls import ask
@@ -16,7 +17,7 @@ from p2pgrid.protocol.records import NodeRecord
 Read = Callable[[Found], SearchResults]
 
 
-class NetworkClient:
+class NetworkClient(Displayed):
     """A network. It can leave things out of its answers, but it cannot make them up."""
 
     def __init__(self, peer: Peer, *, peer_id: PeerId, record: NodeRecord, read: Read) -> None:
@@ -35,8 +36,9 @@ class NetworkClient:
         return self._read(ask(self._link(), Search(tags=tags), Found))
 
     @override
-    def __repr__(self) -> str:
-        return f"<NetworkClient {self.name} {self.peer_id}>"
+    def _display(self) -> Display:
+        facts = (("peer", self.peer_id), ("address", next(iter(self._addresses), "")))
+        return Display(f"NetworkClient {self.name}", facts)
 
     def _link(self) -> Link:
         try:

@@ -35,9 +35,7 @@ class Parcel(NamedTuple):
     array: Array
 
 
-def parcels_of(
-    arrays: Sequence[tuple[str, Array]], *, limits: Limits
-) -> tuple[Parcel, ...]:
+def parcels_of(arrays: Sequence[tuple[str, Array]], *, limits: Limits) -> tuple[Parcel, ...]:
     """Names every array, and decides which travel in the message: small ones, while they fit.
 
     Args:
@@ -90,7 +88,9 @@ class Publication:
             try:
                 for number, parcel in enumerate(self._uploads):
                     self._upload(parcel)
-                    left = {it.label for it in self._parcels if it not in self._uploads[:number+1]}
+                    left = {
+                        it.label for it in self._parcels if it not in self._uploads[: number + 1]
+                    }
                     bar.update(len(labels) - len(left))
                 published = self._publish()
             except BaseException:

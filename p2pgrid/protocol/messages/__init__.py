@@ -71,6 +71,7 @@ from p2pgrid.protocol.messages.datasets import (
     Search,
 )
 from p2pgrid.protocol.messages.moves import Abandon, Deposit, MoveObject
+from p2pgrid.protocol.messages.networks import Describe, NetworkStatus
 from p2pgrid.protocol.messages.operations import (
     TICKS_PER_S,
     Get,
@@ -140,6 +141,8 @@ Message = (
     | Search
     | Found
     | Join
+    | Describe
+    | NetworkStatus
     | Operate
     | Operated
     | Get
@@ -209,6 +212,7 @@ __all__ = [
     "Classes",
     "CloseTransfer",
     "Deposit",
+    "Describe",
     "Digest",
     "Done",
     "DtypeName",
@@ -241,6 +245,7 @@ __all__ = [
     "MoveObject",
     "Name",
     "NamedArguments",
+    "NetworkStatus",
     "NewPart",
     "NewTensor",
     "Op",
