@@ -9,16 +9,20 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from p2pgrid.client.progress import CountBar
 from p2pgrid.client.transfers import Transfers, Wishes
 from p2pgrid.config import Limits, Timing
-from p2pgrid.errors import TransportError
-from p2pgrid.ids import ID_BYTES
+from p2pgrid.errors import TooLargeError, TransportError
+from p2pgrid.ids import ID_BYTES, DatasetId, ObjectId
 from p2pgrid.net.bulk_carrier import Patience, close_transfers, patient_s
 from p2pgrid.net.bulk_ends import ArraySource
 from p2pgrid.net.calls import ask
 from p2pgrid.net.link import Link
 from p2pgrid.protocol.arrays import Array, ArrayHeader, header_of, raw_bytes
+from p2pgrid.protocol.budgets import UserBudget
 from p2pgrid.protocol.messages import Opened, OpenUpload, Publish, Published
+from p2pgrid.protocol.record_room import require_room
+from p2pgrid.protocol.records import MAX_ARRAYS, DatasetRecord, TensorInfo
 
 ABANDON_S = 2.0
 """How long the domain may take to clear away what was not published."""
@@ -41,7 +45,12 @@ def parcels_of(arrays: Sequence[tuple[str, Array]], *, limits: Limits) -> tuple[
     Args:
         arrays: what each is called for people, and its values.
         limits: of the domain.
+
+    Raises:
+        TooLargeError: there are too many.
     """
+    if len(arrays) > MAX_ARRAYS:
+        raise TooLargeError(what="number of arrays", size=len(arrays), limit=MAX_ARRAYS)
     parcels = []
     inline = inline_bytes = 0
     for label, array in arrays:
@@ -69,11 +78,12 @@ class Publication:
         timing: Timing,
         wishes: Wishes,
     ) -> None:
-        self._message, self._parcels = message, parcels
+        self._message = message
         self._uploads = [parcel for parcel in parcels if parcel.uploaded]
         self._inline = [parcel.array for parcel in parcels if not parcel.uploaded]
         self._transfers, self._link = transfers, link
         self._timing, self._wishes = timing, wishes
+        self._timeout_s = patient_s(sum(parcel.array.nbytes for parcel in parcels), timing)
         self._last_link: Link | None = None
 
     def carry_out(self) -> Published:
@@ -82,22 +92,25 @@ class Publication:
         Raises:
             P2PGridError: see ``DomainClient.publish``.
         """
-        labels = dict.fromkeys(parcel.label for parcel in self._parcels)
-        title = f"Uploading: {self._message.name}"
-        with CountBar(title, len(labels), progress=self._wishes.progress) as bar:
-            try:
+        require_room(_record_of(self._message))
+        title, count = f"Uploading: {self._message.name}", self._left(())
+        try:
+            with CountBar(title, count, progress=self._wishes.progress) as bar:
                 for number, parcel in enumerate(self._uploads):
                     self._upload(parcel)
-                    left = {
-                        it.label for it in self._parcels if it not in self._uploads[: number + 1]
-                    }
-                    bar.update(len(labels) - len(left))
+                    bar.update(count - self._left(self._uploads[: number + 1]))
                 published = self._publish()
-            except BaseException:
-                self._abandon()
-                raise
-            bar.update(len(labels))
-        return published
+                bar.update(count)
+            return published
+        except BaseException:
+            self._abandon()
+            raise
+
+    def _left(self, uploaded: Sequence[Parcel]) -> int:
+        """How many tensors are not whole at the domain when these arrays are."""
+        there = {parcel.object_id for parcel in uploaded}
+        tensors = self._message.tensors
+        return len({(it.split, it.name) for it in tensors if it.object_id not in there})
 
     def _upload(self, parcel: Parcel) -> None:
         header = parcel.header
@@ -121,7 +134,9 @@ class Publication:
         patience = Patience(self._timing.patience_s, self._wishes.stop or threading.Event())
         while True:
             try:
-                return ask(self._link(), self._message, Published, buffers)
+                return ask(
+                    self._link(), self._message, Published, buffers, timeout_s=self._timeout_s
+                )
             except TransportError as error:
                 if not self._uploads:
                     raise
@@ -131,3 +146,33 @@ class Publication:
         if self._last_link is not None:
             ids = [parcel.object_id for parcel in self._uploads]
             close_transfers(self._last_link, ids, wait_s=ABANDON_S)
+
+
+def _record_of(message: Publish) -> DatasetRecord:
+    """What will be public of the dataset, but for what the domain adds."""
+    tensors = tuple(
+        TensorInfo(
+            name=new.name,
+            object_id=ObjectId(new.object_id),
+            shape=new.header.shape,
+            dtype=new.header.dtype,
+            split=new.split,
+            column=new.column,
+        )
+        for new in message.tensors
+    )
+    return DatasetRecord(
+        domain="",
+        dataset_id=DatasetId(message.dataset_id),
+        name=message.name,
+        description=message.description,
+        tags=message.tags,
+        tensors=tensors,
+        version=0,
+        seq=0,
+        expires=0,
+        schema=message.schema,
+        metadata=message.metadata,
+        worst_case_user_budget=None if message.schema is None else UserBudget(),
+        private=message.private,
+    )

@@ -8,7 +8,7 @@ from p2pgrid.protocol.messages.base import MAX_RECORD_BYTES
 from p2pgrid.protocol.records import DatasetRecord
 
 ROOM = 6 * 1024
-"""Bytes for what changes after the publication: addresses, and the signature."""
+"""Bytes for what the domain adds: its name, addresses, numbers, and the signature."""
 MAX_PUBLIC_BYTES = MAX_RECORD_BYTES - ROOM
 
 _encoder = msgspec.msgpack.Encoder()
@@ -20,7 +20,10 @@ def require_room(body: DatasetRecord) -> None:
     Raises:
         TooLargeError: more than ``MAX_PUBLIC_BYTES``.
     """
-    size = len(_encoder.encode(replace(body, addresses=())))
+    fixed = replace(
+        body, domain="", addresses=(), frameworks=(), version=0, seq=0, expires=0, uploaded=0
+    )
+    size = len(_encoder.encode(fixed))
     if size > MAX_PUBLIC_BYTES:
         raise TooLargeError(
             what=(

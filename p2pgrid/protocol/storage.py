@@ -1,14 +1,12 @@
 """Which arrays a dataset with a schema is stored as: decided by the schema alone.
 
 Rule 1: a tensor whose columns all have one dtype is one array of shape (rows, columns); that of a
-single column whose cells have a shape is (rows, *cell). Rule 2: any other tensor is an array of
+single column is (rows, *cell). Rule 2: any other tensor is an array of
 shape (rows,) per column. Rule 3: every split has the same arrays, and one number of rows.
 """
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
-
-import numpy as np
 
 from p2pgrid.errors import SchemaError, SchemaMismatchError
 from p2pgrid.protocol.arrays import Array
@@ -42,9 +40,10 @@ def arrays_of(schema: TensorSchema) -> tuple[StoredAs, ...]:
     Raises:
         SchemaError: a column of several has cells with a shape.
     """
-    first, *more = schema.columns
-    if not more:
-        return (StoredAs("", first.dtype.name, first.shape or (1,)),)
+    first, *others = schema.columns
+    if schema.is_one_array:
+        cell = (len(schema.columns),) if others else first.shape
+        return (StoredAs("", first.dtype.name, cell),)
     for column in schema.columns:
         if column.shape:
             problem = (
@@ -52,8 +51,6 @@ def arrays_of(schema: TensorSchema) -> tuple[StoredAs, ...]:
                 "make the column a tensor of its own: the rows of all tensors correspond"
             )
             raise SchemaError(field=f"column {column.name[:40]!r}", problem=problem)
-    if all(column.dtype == first.dtype for column in more):
-        return (StoredAs("", first.dtype.name, (len(schema.columns),)),)
     return tuple(StoredAs(column.name, column.dtype.name, ()) for column in schema.columns)
 
 
@@ -68,8 +65,7 @@ def columns_in(array: Array, column: str, schema: TensorSchema) -> Iterator[tupl
     if column:
         yield next(it for it in schema.columns if it.name == column), array
     elif len(schema.columns) == 1:
-        only = schema.columns[0]
-        yield only, array if only.shape else array[:, 0]
+        yield schema.columns[0], array
     else:
         for number, each in enumerate(schema.columns):
             yield each, array[:, number]
@@ -112,9 +108,3 @@ def _require_split(schema: DatasetSchema, arrays: Sequence[StoredArray], split: 
     if len(arrays) > len({(array.tensor, array.column) for array in arrays}):
         raise SchemaError(field=where, problem="an array comes twice")
     return sum(rows)
-
-
-def stack(columns: Sequence[Array]) -> Array:
-    """Columns of one dtype as one array of shape (rows, columns)."""
-    stacked: Array = np.stack(columns, axis=1)
-    return stacked
