@@ -8,7 +8,8 @@ from typing import NamedTuple, Protocol
 from p2pgrid.ids import DatasetId, ObjectId, PeerId
 from p2pgrid.protocol.arrays import Array
 from p2pgrid.protocol.codec import Buffer
-from p2pgrid.protocol.messages import Account, ActorOptions
+from p2pgrid.protocol.messages import Account, ActorOptions, Found
+from p2pgrid.protocol.queries import Query
 
 
 class TensorEntry(NamedTuple):
@@ -182,11 +183,13 @@ class HostsPort(Protocol):
 class RegistryPort(Protocol):
     """A network's index of signed records; it believes none that is not verified."""
 
-    async def join(self, peer: str, node: bytes, datasets: Sequence[bytes]) -> None:
-        """Replaces what is known of a peer."""
+    async def join(
+        self, peer: str, node: bytes, datasets: Sequence[bytes], *, more: bool = False
+    ) -> None:
+        """Replaces what is known of a peer; with ``more`` to come, only adds to it."""
 
     async def lists(self, peer: str) -> bool:
         """Whether a peer has joined, and its record has not expired."""
 
-    async def search(self, tags: Sequence[str]) -> tuple[bytes, ...]:
-        """Records of datasets that have all these tags and have not expired."""
+    async def search(self, query: Query, *, after: int, limit: int) -> Found:
+        """A page of the records that match and have not expired, from place ``after`` on."""

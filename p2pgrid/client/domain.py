@@ -14,6 +14,7 @@ from p2pgrid.client.delivery import Delivery
 from p2pgrid.client.frames import Frame, arrays_by_name
 from p2pgrid.client.holdings import HeldObjects
 from p2pgrid.client.login import Held, Logins
+from p2pgrid.client.pages import read_pages
 from p2pgrid.client.publication import Publication, parcels_of
 from p2pgrid.client.records import read_dataset
 from p2pgrid.client.revoking import revocation_of
@@ -39,7 +40,6 @@ from p2pgrid.protocol.messages import (
     Classes,
     Done,
     FindActor,
-    Found,
     Holdings,
     ListClasses,
     ListDatasets,
@@ -47,6 +47,7 @@ from p2pgrid.protocol.messages import (
     Publish,
 )
 from p2pgrid.protocol.operations import ArrayMeta
+from p2pgrid.protocol.queries import query_of
 
 
 class DomainClient:
@@ -125,7 +126,7 @@ class DomainClient:
 
     def search(self, *tags: str) -> tuple[DatasetPointer, ...]:
         """The datasets that have all these tags, straight from the domain."""
-        found = ask(self.link(), ListDatasets(tags=tags), Found)
+        found = read_pages(self.link(), ListDatasets(query_of(*tags)))
         return tuple(self._dataset(record) for record in found.records)
 
     @property
