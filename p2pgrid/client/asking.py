@@ -7,10 +7,11 @@ is dropped and counted, and hides nothing that is good.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import NamedTuple
 
+from p2pgrid.client.pages import pages_of
 from p2pgrid.client.records import read_dataset
 from p2pgrid.config import Limits
 from p2pgrid.errors import (
@@ -23,17 +24,16 @@ from p2pgrid.errors import (
     RemoteTimeoutError,
 )
 from p2pgrid.ids import DatasetId, PeerId
-from p2pgrid.net.calls import ask
 from p2pgrid.net.link import Link
 from p2pgrid.protocol.counts import Counts
-from p2pgrid.protocol.messages import Found, ListDatasets, Message, Search
+from p2pgrid.protocol.messages import Found, ListDatasets, Search
 from p2pgrid.protocol.queries import Query, matches
 from p2pgrid.protocol.records import DatasetRecord, newer
 
 AT_ONCE = 32
 """Peers that are asked at the same time."""
 
-REASONS = {
+REASONS: Mapping[type[P2PGridError], str] = {
     OversizedRecordError: "a record is too large",
     ForgedRecordError: "a record is not signed by who it names",
     ExpiredRecordError: "a record has expired (or our clock is wrong)",
@@ -103,21 +103,13 @@ class Inquiry:
         self.is_over = True
 
     def _take_pages(self) -> None:
-        link = self._asked.link()
-        place = 0
-        for _ in range(self._limits.search_pages):
-            found = ask(link, self._page(place), Found, timeout_s=self._left_s())
-            self._take(found)
-            place = found.next
-            if not place:
-                return self._check_claim()
-        self.has_more = True
-        return None
-
-    def _page(self, place: int) -> Message:
-        if self._asked.signer is None:
-            return Search(query=self._query, after=place)
-        return ListDatasets(query=self._query, after=place)
+        link, most = self._asked.link(), self._limits.search_pages
+        ask_for = Search if self._asked.signer is None else ListDatasets
+        for page in pages_of(link, ask_for(self._query), most=most, left_s=self._left_s):
+            self._take(page)
+            self.has_more = bool(page.next)
+        if not self.has_more:
+            self._check_claim()
 
     def _left_s(self) -> float:
         left_s = self._deadline - time.monotonic()
@@ -162,6 +154,8 @@ def ask_all(
 
     Who has not answered by then goes on in the background until its own deadline, unheard.
     """
+    if not asked:
+        return []
     deadline = time.monotonic() + within_s
     inquiries = [Inquiry(each, query, limits=limits, deadline=deadline) for each in asked]
     pool = ThreadPoolExecutor(min(len(inquiries), AT_ONCE), "p2pgrid-search")

@@ -1,7 +1,6 @@
 """Searches: of one network, of all that are known at once, and of the DHT where there is none."""
 
 from collections.abc import Callable, Sequence
-from typing import TypedDict
 
 from p2pgrid.client.asking import Asked, Inquiry, ask_all, newest
 from p2pgrid.client.datasets import DatasetPointer
@@ -18,17 +17,6 @@ from p2pgrid.protocol.queries import Query
 ENTRIES = 32
 """Domains that a search found and that are remembered: by them the DHT is entered later, and a
 network that makes domains up cannot fill the file of known peers with them."""
-
-
-class Forms(TypedDict, total=False):
-    """What a search may ask for beside whole tags; see ``protocol.queries``."""
-
-    anywhere: str | Sequence[str]
-    tags: str | Sequence[str]
-    exact_tags: str | Sequence[str]
-    description: str | Sequence[str]
-    name: str | Sequence[str]
-    exact_name: str | Sequence[str]
 
 
 class Searcher:
