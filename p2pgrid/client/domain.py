@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from numpy.typing import ArrayLike
-from typing_extensions import override
+from typing_extensions import Unpack, override
 
 from p2pgrid.client.actor_class import ActorClasses
 from p2pgrid.client.actor_pointer import ActorClass, ActorPointer
@@ -18,7 +18,7 @@ from p2pgrid.client.display import Display, Displayed
 from p2pgrid.client.frames import Frame, arrays_by_name
 from p2pgrid.client.holdings import HeldObjects
 from p2pgrid.client.login import Held, Logins
-from p2pgrid.client.pages import read_pages
+from p2pgrid.client.pages import pages_of
 from p2pgrid.client.publication import Parcel, Publication, parcels_of
 from p2pgrid.client.records import read_dataset
 from p2pgrid.client.revoking import revocation_of
@@ -54,7 +54,7 @@ from p2pgrid.protocol.messages import (
     Publish,
 )
 from p2pgrid.protocol.operations import ArrayMeta
-from p2pgrid.protocol.queries import query_of
+from p2pgrid.protocol.queries import Forms, query_of
 
 
 class DomainClient(Displayed):
@@ -131,10 +131,14 @@ class DomainClient(Displayed):
         """What the domain lists; anybody may see it."""
         return self.search()
 
-    def search(self, *tags: str) -> tuple[DatasetPointer, ...]:
-        """The datasets that have all these tags, straight from the domain."""
-        found = read_pages(self.link(), ListDatasets(query_of(*tags)))
-        return tuple(self._dataset(record) for record in found.records)
+    def search(self, *words: str, **forms: Unpack[Forms]) -> tuple[DatasetPointer, ...]:
+        """The datasets that match, straight from the domain; see ``p2pgrid.search``.
+
+        Without any word all of them, up to ``Limits.search_pages`` answers of at most 1 MiB.
+        """
+        question = ListDatasets(query_of(*words, **forms))
+        pages = pages_of(self.link(), question, most=self._limits.search_pages)
+        return tuple(self._dataset(record) for page in pages for record in page.records)
 
     @property
     def actors(self) -> ActorClasses:
