@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         accept as accept,
         connect as connect,
         default_client as default_client,
+        save_network as save_network,
         search as search,
     )
     from p2pgrid.client.datasets import DatasetPointer as DatasetPointer
@@ -27,11 +28,14 @@ if TYPE_CHECKING:
     from p2pgrid.client.pointer import TensorPointer as TensorPointer
     from p2pgrid.client.results import SearchResults as SearchResults
     from p2pgrid.client.table_pointer import TablePointer as TablePointer
+    from p2pgrid.client.tables import Table
     from p2pgrid.client.waiting import cancel as cancel, get as get, kill as kill, wait as wait
     from p2pgrid.client.wallet import Wallet as Wallet
     from p2pgrid.errors import P2PGridError as P2PGridError
     from p2pgrid.exports import export as export, method as method
 
+    networks: Table
+    """The networks that are known here, asked anew at each access; see ``Client.networks``."""
     wallet: Wallet
     """The wallet of this program's client, in ``$P2PGRID_HOME``."""
 
@@ -61,6 +65,7 @@ _HOMES = {
     "kill": "client.waiting",
     "launch": "client.launch",
     "method": "exports",
+    "save_network": "client.connect",
     "search": "client.connect",
     "start": "client.launch",
     "stop": "client.launch",
@@ -90,6 +95,7 @@ __all__ = [
     "kill",
     "launch",
     "method",
+    "save_network",
     "search",
     "start",
     "stop",
@@ -98,6 +104,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
+    if name == "networks":
+        return import_module("p2pgrid.client.networks").networks()
     if name == "wallet":  # an object, not a name: made with the program's client
         from p2pgrid.client.connect import default_client
 

@@ -63,6 +63,8 @@ class Inquiry:
     def __init__(self, asked: Asked, query: Query, *, limits: Limits, deadline: float) -> None:
         """``deadline`` is a time of the monotonic clock, in seconds."""
         self.name = asked.name
+        self.network = asked.name if asked.signer is None else ""
+        """The network that it is; empty for a domain."""
         self.records: dict[Key, DatasetRecord] = {}
         self.rejected: Counter[str] = Counter()
         """How often it was not believed, by why; what was not believed is dropped."""

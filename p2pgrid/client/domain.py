@@ -55,6 +55,7 @@ from p2pgrid.protocol.messages import (
 )
 from p2pgrid.protocol.operations import ArrayMeta
 from p2pgrid.protocol.queries import Forms, query_of
+from p2pgrid.protocol.web import BY_PEER_ID
 
 
 class DomainClient(Displayed):
@@ -80,6 +81,10 @@ class DomainClient(Displayed):
         """``shown`` is a capability that somebody gave us; then all is done by that one."""
         self.peer_id = peer_id
         self.name = name
+        self.node = f"{BY_PEER_ID}{peer_id}"
+        """Its address as it was given to ``connect`` last; one by which to find it, before that."""
+        self.network = ""
+        """The name of the network that it was found by; new keys of the wallet note it."""
         self.users = Users(self)
         self.literal_limit = limits.frame // 2
         self.move_s = timing.move_s

@@ -40,6 +40,8 @@ class Node(Displayed):
         self.gateway_pid = int(status["gateway_pid"])
         """The process with the node's network port; packed nodes share one."""
         self.metrics = str(status["metrics"])
+        self.url = str(status["url"])
+        """The URL of its document, on this machine; empty for a node in a closed network."""
         self._client = client
 
     @property

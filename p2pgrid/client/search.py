@@ -1,12 +1,14 @@
 """Searches: of one network, of all that are known at once, and of the DHT where there is none."""
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from p2pgrid.client.asking import Asked, Inquiry, ask_all, newest
 from p2pgrid.client.datasets import DatasetPointer
 from p2pgrid.client.domain import DomainClient
-from p2pgrid.client.network import link_to_network
-from p2pgrid.client.peers import KnownPeer, KnownPeers
+from p2pgrid.client.known_networks import KnownNetwork, KnownNetworks
+from p2pgrid.client.network import NetworkClient
+from p2pgrid.client.peers import KnownPeers
 from p2pgrid.client.results import SearchResults
 from p2pgrid.config import Limits, Timing
 from p2pgrid.errors import InvalidQueryError, NetworkUnreachableError
@@ -19,6 +21,16 @@ ENTRIES = 32
 network that makes domains up cannot fill the file of known peers with them."""
 
 
+class Reach(Protocol):
+    """By which those who are asked are reached; ``Client`` is one."""
+
+    def domain(self, peer_id: PeerId, name: str, addresses: Sequence[str]) -> DomainClient:
+        """The program's one client of a domain."""
+
+    def known_network(self, known: KnownNetwork) -> NetworkClient:
+        """A network of the history."""
+
+
 class Searcher:
     """How a program searches."""
 
@@ -26,13 +38,14 @@ class Searcher:
         self,
         peer: Callable[[], Peer],
         known: KnownPeers,
+        networks: KnownNetworks,
+        reach: Reach,
         *,
-        domain: Callable[[PeerId, str, Sequence[str]], DomainClient],
         limits: Limits,
         timing: Timing,
     ) -> None:
-        """``domain`` gives the program's one client of a domain."""
-        self._peer, self._known, self._domain = peer, known, domain
+        self._peer, self._known, self._networks = peer, known, networks
+        self._reach = reach
         self._limits, self._timing = limits, timing
 
     def everywhere(self, query: Query) -> SearchResults:
@@ -44,7 +57,7 @@ class Searcher:
             NetworkUnreachableError: nobody at all answered.
             NetworkKeyError: nobody did, and at least one is not in our closed network.
         """
-        inquiries = self._ask(list(map(self._network, known_networks(self._known))), query)
+        inquiries = self._ask(list(map(self._network, self._networks.history())), query)
         if any(inquiry.has_answered for inquiry in inquiries):
             return self._results(inquiries)
         if query.exact_tags:
@@ -77,7 +90,7 @@ class Searcher:
                 peer="of the DHT", addresses=len(addresses), reason="no known peer answered"
             )
         domains = [
-            self._domain(peer_id, record.name, record.addresses)
+            self._reach.domain(peer_id, record.name, record.addresses)
             for peer_id, record in self._peer().find(query.exact_tags[0])
         ]
         asked = [Asked(domain.name, domain.link, domain.peer_id) for domain in domains]
@@ -89,19 +102,18 @@ class Searcher:
             raise InvalidQueryError(form="no word", problem=problem)
         return ask_all(asked, query, limits=self._limits, within_s=self._timing.search_s)
 
-    def _network(self, known: KnownPeer) -> Asked:
-        peer_id = PeerId(known.peer_id)
-        return Asked(
-            known.name,
-            lambda: link_to_network(self._peer(), peer_id, known.name, known.addresses),
-            signer=None,
-        )
+    def _network(self, known: KnownNetwork) -> Asked:
+        return Asked(known.name, lambda: self._reach.known_network(known).link(), signer=None)
 
     def _results(self, inquiries: Sequence[Inquiry]) -> SearchResults:
-        datasets = [
-            DatasetPointer(self._domain(signer, record.domain, record.addresses), record)
-            for (signer, _), record in newest(inquiries).items()
-        ]
+        networks = {
+            signer: each.network for each in reversed(inquiries) for signer, _ in each.records
+        }
+        datasets = []
+        for (signer, _), record in newest(inquiries).items():
+            domain = self._reach.domain(signer, record.domain, record.addresses)
+            domain.network = domain.network or networks[signer]
+            datasets.append(DatasetPointer(domain, record))
         self._remember(datasets)
         return SearchResults(datasets, inquiries)
 
@@ -116,11 +128,6 @@ class Searcher:
                 self._known.remember(
                     domain.peer_id, name=domain.name, kind="domain", addresses=domain.addresses
                 )
-
-
-def known_networks(known: KnownPeers) -> tuple[KnownPeer, ...]:
-    """The networks that this person met."""
-    return tuple(peer for peer in known.all() if peer.kind == "network")
 
 
 def _nobody(inquiries: Sequence[Inquiry]) -> NetworkUnreachableError:
