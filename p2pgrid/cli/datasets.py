@@ -86,15 +86,14 @@ def import_file(
         if yes:
             raise typer.BadParameter("what --yes publishes has to be described by a --code-book")
         return _show_template(file, output=output)
-    if not dry_run:
-        _require_consent(domain, yes=yes, output=output)
+    where = None if dry_run else _destination(domain, yes=yes, output=output)
     files = {"train": file, "dev": dev, "test": test}
     plan = read_plan(code_book, {s: path for s, path in files.items() if path}, clip=clip)
     if output is Format.TABLE:
         show_text(f"{plan!r}\n\n")
-    if dry_run or not (yes or typer.confirm(f"Publish it at {domain}?")):
+    if where is None or not (yes or typer.confirm(f"Publish it at {where}?")):
         return _show_outcome(plan, {"published": False}, note=NOTHING, output=output)
-    done = _publish(plan, domain, user, allow or [])
+    done = _publish(plan, where, user, allow or [])
     return _show_outcome(plan, {"published": True, **done}, note="", output=output)
 
 
@@ -126,12 +125,13 @@ def find_domain(client: "Client", text: str) -> "DomainClient":
     return client.domain(peer_id, text, addresses)
 
 
-def _require_consent(domain: str | None, *, yes: bool, output: Format) -> None:
-    """Refuses what could only publish unseen, before anything is read."""
+def _destination(domain: str | None, *, yes: bool, output: Format) -> str:
+    """The domain; refuses what could only publish unseen, before anything is read."""
     if domain is None:
         raise typer.BadParameter("give --domain, or --dry-run to see what would be public")
     if not yes and (output is Format.JSON or not sys.stdin.isatty()):
         raise typer.BadParameter("nobody can be asked here: give --yes, or --dry-run")
+    return domain
 
 
 def _publish(

@@ -37,9 +37,9 @@ class ImportPlan(NamedTuple):
     @property
     def described(self) -> dict[str, object]:
         """What it prints, for programs."""
-        fields, (heading, *rows) = self.public.tables
+        heading, *rows = self.public.schema.rows
         return {
-            "public": dict(fields[1:]),
+            "public": dict(self.public.fields[1:]),
             "columns": [dict(zip(heading, row, strict=True)) for row in rows],
             "dropped": self.dropped,
             "entity": self.entity,
@@ -56,8 +56,7 @@ class ImportPlan(NamedTuple):
                 "",
                 "\n\n".join(map(text_table, self.public.tables)),
                 "",
-                "and which domain has it since when. If it has a dataset of this name, this becomes",
-                "the next version.",
+                "and which domain has it since when; the next version, if it has one of this name.",
                 "",
                 "Stays private, in your domain:",
                 "",
