@@ -23,16 +23,19 @@ if TYPE_CHECKING:
         DatasetPointer as DatasetPointer,
         SearchResults as SearchResults,
     )
+    from p2pgrid.client.distributed import DistributedDataset as DistributedDataset
     from p2pgrid.client.domain import DomainClient as DomainClient
     from p2pgrid.client.free import free as free
     from p2pgrid.client.launch import Node as Node, launch as launch, start as start, stop as stop
     from p2pgrid.client.network import NetworkClient as NetworkClient
     from p2pgrid.client.pointer import TensorPointer as TensorPointer
+    from p2pgrid.client.private_tensor import private_tensor as private_tensor
     from p2pgrid.client.table_pointer import TablePointer as TablePointer
     from p2pgrid.client.waiting import cancel as cancel, get as get, kill as kill, wait as wait
     from p2pgrid.client.wallet import Wallet as Wallet
     from p2pgrid.errors import P2PGridError as P2PGridError
     from p2pgrid.exports import export as export, method as method
+    from p2pgrid.protocol.budgets import Entity as Entity
 
     wallet: Wallet
     """The wallet of this program's client, in ``$P2PGRID_HOME``."""
@@ -44,7 +47,9 @@ _HOMES = {
     "ActorPointer": "client.actor_pointer",
     "Client": "client.connect",
     "DatasetPointer": "client.datasets",
+    "DistributedDataset": "client.distributed",
     "DomainClient": "client.domain",
+    "Entity": "protocol.budgets",
     "NetworkClient": "client.network",
     "Node": "client.launch",
     "P2PGridError": "errors",
@@ -63,6 +68,7 @@ _HOMES = {
     "kill": "client.waiting",
     "launch": "client.launch",
     "method": "exports",
+    "private_tensor": "client.private_tensor",
     "search": "client.connect",
     "start": "client.launch",
     "stop": "client.launch",
@@ -73,7 +79,9 @@ __all__ = [
     "ActorPointer",
     "Client",
     "DatasetPointer",
+    "DistributedDataset",
     "DomainClient",
+    "Entity",
     "NetworkClient",
     "Node",
     "P2PGridError",
@@ -92,6 +100,7 @@ __all__ = [
     "kill",
     "launch",
     "method",
+    "private_tensor",
     "search",
     "start",
     "stop",
