@@ -1,7 +1,7 @@
 """``p2pgrid datasets``: what an owner publishes."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -69,6 +69,12 @@ def import_file(
     allow: AllowOption = None,
     dev: SplitOption = None,
     test: SplitOption = None,
+    announce: Annotated[
+        bool, typer.Option("--announce", help="Tell the DHT the tags, so that all can find it.")
+    ] = False,
+    keep_file: Annotated[
+        bool, typer.Option("--keep-file", help="Keep FILE beside the data, for owners only.")
+    ] = False,
     clip: Annotated[
         bool, typer.Option("--clip", help="Move values outside of the bounds to the next bound.")
     ] = False,
@@ -88,16 +94,19 @@ def import_file(
         return _show_template(file, output=output)
     where = None if dry_run else _destination(domain, yes=yes, output=output)
     files = {"train": file, "dev": dev, "test": test}
-    plan = read_plan(code_book, {s: path for s, path in files.items() if path}, clip=clip)
+    raw = file.read_bytes() if keep_file else None
+    plan = read_plan(code_book, {s: it for s, it in files.items() if it}, clip=clip, raw=raw)
     if output is Format.TABLE:
         show_text(f"{plan!r}\n\n")
     if where is None or not (yes or typer.confirm(f"Publish it at {where}?")):
         return _show_outcome(plan, {"published": False}, note=NOTHING, output=output)
-    done = _publish(plan, where, user, allow or [])
+    done = _publish(plan, where, user=user, allowed_users=allow or [], announce=announce)
     return _show_outcome(plan, {"published": True, **done}, note="", output=output)
 
 
-def read_plan(code_book: Path, files: Mapping[str, Path], *, clip: bool) -> "ImportPlan":
+def read_plan(
+    code_book: Path, files: Mapping[str, Path], *, clip: bool, raw: bytes | None
+) -> "ImportPlan":
     """What the book and the files of the splits would publish; see ``plan_import``."""
     from p2pgrid.client.codebook import read_code_book  # noqa: PLC0415 numpy is slow to load
     from p2pgrid.client.import_plan import plan_import  # noqa: PLC0415
@@ -105,7 +114,7 @@ def read_plan(code_book: Path, files: Mapping[str, Path], *, clip: bool) -> "Imp
 
     book = read_code_book(code_book.read_bytes())
     tables = {split: read_file(path, leave_out=book.unread) for split, path in files.items()}
-    return plan_import(book, tables, clip=clip)
+    return plan_import(book, tables, clip=clip, raw=raw)
 
 
 def find_domain(client: "Client", text: str) -> "DomainClient":
@@ -135,13 +144,13 @@ def _destination(domain: str | None, *, yes: bool, output: Format) -> str:
 
 
 def _publish(
-    plan: "ImportPlan", domain: str, user: str | None, allow: Sequence[str]
+    plan: "ImportPlan", domain: str, *, user: str | None, **settings: Any
 ) -> dict[str, Any]:
     from p2pgrid.client.connect import Client  # noqa: PLC0415 libp2p
 
     with closing(Client()) as client:
         owned = find_domain(client, domain).login(user)
-        made = owned.publish_dataset(plan.dataset, allowed_users=allow)
+        made = owned.publish_dataset(plan.dataset, **settings)
         return {"domain": domain, "id": made.id, "version": made.version}
 
 

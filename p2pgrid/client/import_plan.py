@@ -61,6 +61,7 @@ class ImportPlan(NamedTuple):
                 "Stays private, in your domain:",
                 "",
                 f"- all values, and whose they are ({owner})",
+                *(["- the file as it is"] * (self.dataset.raw is not None)),
                 *([f"- where values were missing; put there: {', '.join(filled)}"] * bool(filled)),
                 "",
                 f"Is left out, here already: {', '.join(self.dropped) or 'nothing'}",
