@@ -19,7 +19,8 @@ from p2pgrid.ids import ObjectId
 from p2pgrid.protocol.arrays import Array
 from p2pgrid.protocol.budgets import UserBudget
 from p2pgrid.protocol.codec import Buffer
-from p2pgrid.protocol.messages import Account
+from p2pgrid.protocol.messages import Account, Found
+from p2pgrid.protocol.queries import Query
 
 Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
@@ -133,9 +134,11 @@ class LocalRegistry(_Port):
         super().__init__(worker)
         self.registry = registry
 
-    async def join(self, peer: str, node: bytes, datasets: Sequence[bytes]) -> None:
+    async def join(
+        self, peer: str, node: bytes, datasets: Sequence[bytes], *, more: bool = False
+    ) -> None:
         """See ``RegistryPort``."""
-        await self._call(self.registry.join, peer, node, datasets)
+        await self._call(self.registry.join, peer, node, datasets, more=more)
 
     async def lists(self, peer: str) -> bool:
         """See ``RegistryPort``."""
@@ -145,6 +148,6 @@ class LocalRegistry(_Port):
         """See ``RegistryPort``."""
         return await self._call(self.registry.census)
 
-    async def search(self, tags: Sequence[str]) -> tuple[bytes, ...]:
+    async def search(self, query: Query, *, after: int, limit: int) -> Found:
         """See ``RegistryPort``."""
-        return await self._call(self.registry.search, tags)
+        return await self._call(self.registry.search, query, after=after, limit=limit)

@@ -9,8 +9,9 @@ from p2pgrid.ids import DatasetId, ObjectId, PeerId
 from p2pgrid.protocol.arrays import Array
 from p2pgrid.protocol.budgets import UserBudget
 from p2pgrid.protocol.codec import Buffer
-from p2pgrid.protocol.messages import Account, ActorOptions, PartKind
+from p2pgrid.protocol.messages import Account, ActorOptions, Found, PartKind
 from p2pgrid.protocol.metadata import Metadata
+from p2pgrid.protocol.queries import Query
 from p2pgrid.protocol.records import Split
 from p2pgrid.protocol.schemas import DatasetSchema
 
@@ -227,8 +228,10 @@ class Census(NamedTuple):
 class RegistryPort(Protocol):
     """A network's index of signed records; it believes none that is not verified."""
 
-    async def join(self, peer: str, node: bytes, datasets: Sequence[bytes]) -> None:
-        """Replaces what is known of a peer."""
+    async def join(
+        self, peer: str, node: bytes, datasets: Sequence[bytes], *, more: bool = False
+    ) -> None:
+        """Replaces what is known of a peer; with ``more`` to come, only adds to it."""
 
     async def lists(self, peer: str) -> bool:
         """Whether a peer has joined, and its record has not expired."""
@@ -236,5 +239,5 @@ class RegistryPort(Protocol):
     async def census(self) -> Census:
         """How much is listed and has not expired."""
 
-    async def search(self, tags: Sequence[str]) -> tuple[bytes, ...]:
-        """Records of datasets that have all these tags and have not expired."""
+    async def search(self, query: Query, *, after: int, limit: int) -> Found:
+        """A page of the records that match and have not expired, from place ``after`` on."""

@@ -18,6 +18,7 @@ from p2pgrid.client.display import Display, Displayed
 from p2pgrid.client.frames import Frame, arrays_by_name
 from p2pgrid.client.holdings import HeldObjects
 from p2pgrid.client.login import Held, Logins
+from p2pgrid.client.pages import read_pages
 from p2pgrid.client.publication import Parcel, Publication, parcels_of
 from p2pgrid.client.records import read_dataset
 from p2pgrid.client.revoking import revocation_of
@@ -45,7 +46,6 @@ from p2pgrid.protocol.messages import (
     Done,
     EntitySecret,
     FindActor,
-    Found,
     Holdings,
     ListClasses,
     ListDatasets,
@@ -54,6 +54,7 @@ from p2pgrid.protocol.messages import (
     Publish,
 )
 from p2pgrid.protocol.operations import ArrayMeta
+from p2pgrid.protocol.queries import query_of
 
 
 class DomainClient(Displayed):
@@ -132,7 +133,7 @@ class DomainClient(Displayed):
 
     def search(self, *tags: str) -> tuple[DatasetPointer, ...]:
         """The datasets that have all these tags, straight from the domain."""
-        found = ask(self.link(), ListDatasets(tags=tags), Found)
+        found = read_pages(self.link(), ListDatasets(query_of(*tags)))
         return tuple(self._dataset(record) for record in found.records)
 
     @property

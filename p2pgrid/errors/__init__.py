@@ -61,6 +61,7 @@ P2PGridError
 │   ├── SchemaError (ValueError)     406  a description of data is not valid
 │   ├── ArgumentError (TypeError)    407  a call does not fit the method's signature
 │   ├── ValueTypeError (TypeError)   408  a value of this type cannot cross a border
+│   ├── InvalidQueryError (ValueError) 409  a search in a form that does not exist
 │   ├── SchemaMismatchError (ValueError) 420  two descriptions of data differ, or data from theirs
 │   ├── BoundsError (ValueError)     421  values outside the bounds of their column
 │   ├── MissingValuesError (ValueError) 422  rows without a value
@@ -141,6 +142,7 @@ from p2pgrid.errors.data import (
     DataError,
     DtypeError,
     DuplicateError,
+    InvalidQueryError,
     MissingValuesError,
     RemoteIndexError,
     SchemaError,
@@ -211,6 +213,7 @@ __all__ = [
     "IdentityMismatchError",
     "InsecureListenerError",
     "InternalError",
+    "InvalidQueryError",
     "LocalProtocolError",
     "MissingExtraError",
     "MissingValuesError",

@@ -28,6 +28,7 @@ PUBLIC_FIELDS: dict[type[P2PGridError], tuple[str, ...]] = {
     errors.SchemaMismatchError: ("where", "column", "found", "expected"),
     errors.UnfitValuesError: ("what", "problem"),
     errors.ArgumentError: ("call", "problem"),
+    errors.InvalidQueryError: ("form", "problem"),
     errors.UnsupportedRemoteOpError: ("operation", "nearest"),
     errors.ObjectGoneError: ("object_id", "domain"),
     errors.QuotaExceededError: ("what", "needed", "limit"),

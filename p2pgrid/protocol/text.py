@@ -1,4 +1,4 @@
-"""Texts of people: what they may hold, and tables made of them for terminals and notebooks."""
+"""Texts of people: what they may hold, how they are compared, and tables made of them."""
 
 import html
 import unicodedata
@@ -42,6 +42,15 @@ def _require_length(field: str, text: str, least: int, most: int) -> None:
     if not least <= len(text) <= most:
         problem = f"has {len(text):,} characters; {least} to {most:,} are allowed"
         raise SchemaError(field=field, problem=problem)
+
+
+def folded(text: str) -> str:
+    """The form in which texts are compared: NFKC, case folded, white space as single spaces.
+
+    It holds no NUL and no line end; both may serve as separators of such texts.
+    """
+    once = unicodedata.normalize("NFKC", text).casefold()
+    return " ".join(unicodedata.normalize("NFKC", once).replace("\0", " ").split())
 
 
 def text_table(rows: Rows) -> str:

@@ -5,7 +5,9 @@ from typing import Annotated, Literal
 from msgspec import Meta, field
 
 from p2pgrid.protocol.arrays import ArrayHeader
+from p2pgrid.protocol.counts import Counts
 from p2pgrid.protocol.messages.base import (
+    MAX_RECORDS,
     BaseMessage,
     Id,
     Name,
@@ -16,6 +18,7 @@ from p2pgrid.protocol.messages.base import (
     Tags,
     Text,
 )
+from p2pgrid.protocol.queries import Query
 from p2pgrid.protocol.records import MAX_ARRAYS, PublicMetadata, Split
 from p2pgrid.protocol.schemas import DatasetSchema
 
@@ -24,6 +27,9 @@ MAX_VERSION = 2**32
 
 PartKind = Literal["raw", "entities", "owners"]
 """What a dataset was made of, whom it is about, and whose the rows of a split are."""
+
+Place = Annotated[int, Meta(ge=0, lt=1 << 62)]
+"""Where a page begins in what was found; whoever gave it knows what it means."""
 
 
 class NewTensor(BaseMessage, frozen=True, tag="new-tensor"):
@@ -119,26 +125,41 @@ class Parts(BaseMessage, frozen=True, tag="parts"):
 
 
 class ListDatasets(BaseMessage, frozen=True, tag="list-datasets"):
-    """Anyone asks a domain for the records of datasets that have all these tags."""
+    """Anyone asks a domain for the records of its datasets that match."""
 
-    tags: Tags = ()
+    query: Query = Query()
+    after: Place = 0
+    """``next`` of the answer before; 0: from the beginning."""
 
 
 class Search(BaseMessage, frozen=True, tag="search"):
-    """Anyone asks a network for the records of datasets that have all these tags."""
+    """Anyone asks a network for the records of datasets that match; not for all that there are."""
 
-    tags: Tags
+    query: Query
+    after: Place = 0
+    """``next`` of the answer before; 0: from the beginning."""
+    limit: Annotated[int, Meta(ge=1, le=MAX_RECORDS)] = MAX_RECORDS
 
 
 class Found(BaseMessage, frozen=True, tag="found"):
-    """Signed dataset records; ``partial`` when more matched than are given."""
+    """Signed dataset records, as many as fit into an answer.
+
+    ``counts`` is how much matches in all: the word of who answers, and only with the first page.
+    """
 
     records: Records
-    partial: bool = False
+    next: Place = 0
+    """Where the next page begins; 0: there is none."""
+    counts: Counts | None = None
 
 
 class Join(BaseMessage, frozen=True, tag="join"):
-    """A domain lists itself and its datasets at a network, until the records expire."""
+    """A domain lists itself and its datasets at a network, until the records expire.
+
+    A listing may take several of these, with the same ``node``: all but the last say that there
+    is ``more``. What it does not name is forgotten with the last.
+    """
 
     node: Record
     datasets: Records
+    more: bool = False
