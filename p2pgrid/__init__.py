@@ -21,11 +21,13 @@ if TYPE_CHECKING:
         search as search,
     )
     from p2pgrid.client.datasets import DatasetPointer as DatasetPointer
+    from p2pgrid.client.distributed import DistributedDataset as DistributedDataset
     from p2pgrid.client.domain import DomainClient as DomainClient
     from p2pgrid.client.free import free as free
     from p2pgrid.client.launch import Node as Node, launch as launch, start as start, stop as stop
     from p2pgrid.client.network import NetworkClient as NetworkClient
     from p2pgrid.client.pointer import TensorPointer as TensorPointer
+    from p2pgrid.client.private_tensor import private_tensor as private_tensor
     from p2pgrid.client.results import SearchResults as SearchResults
     from p2pgrid.client.table_pointer import TablePointer as TablePointer
     from p2pgrid.client.tables import Table
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from p2pgrid.client.wallet import Wallet as Wallet
     from p2pgrid.errors import P2PGridError as P2PGridError
     from p2pgrid.exports import export as export, method as method
+    from p2pgrid.protocol.budgets import Entity as Entity
 
     networks: Table
     """The networks that are known here, asked anew at each access; see ``Client.networks``."""
@@ -46,7 +49,9 @@ _HOMES = {
     "ActorPointer": "client.actor_pointer",
     "Client": "client.connect",
     "DatasetPointer": "client.datasets",
+    "DistributedDataset": "client.distributed",
     "DomainClient": "client.domain",
+    "Entity": "protocol.budgets",
     "NetworkClient": "client.network",
     "Node": "client.launch",
     "P2PGridError": "errors",
@@ -65,6 +70,7 @@ _HOMES = {
     "kill": "client.waiting",
     "launch": "client.launch",
     "method": "exports",
+    "private_tensor": "client.private_tensor",
     "save_network": "client.connect",
     "search": "client.connect",
     "start": "client.launch",
@@ -76,7 +82,9 @@ __all__ = [
     "ActorPointer",
     "Client",
     "DatasetPointer",
+    "DistributedDataset",
     "DomainClient",
+    "Entity",
     "NetworkClient",
     "Node",
     "P2PGridError",
@@ -95,6 +103,7 @@ __all__ = [
     "kill",
     "launch",
     "method",
+    "private_tensor",
     "save_network",
     "search",
     "start",
