@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing_extensions import override
 
 from p2pgrid.client.datasets import SearchResults
-from p2pgrid.client.display import Display, Displayed
+from p2pgrid.client.display import Display, Displayed, reached_at
 from p2pgrid.client.pages import Answered, read_pages
 from p2pgrid.errors import NetworkUnreachableError, PeerUnreachableError
 from p2pgrid.ids import PeerId
@@ -38,8 +38,7 @@ class NetworkClient(Displayed):
 
     @override
     def _display(self) -> Display:
-        facts = (("peer", self.peer_id), ("address", next(iter(self._addresses), "")))
-        return Display(f"NetworkClient {self.name}", facts)
+        return Display(reached_at(f"NetworkClient {self.name}", self._addresses))
 
     def _link(self) -> Link:
         try:
