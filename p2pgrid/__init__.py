@@ -19,15 +19,13 @@ if TYPE_CHECKING:
         default_client as default_client,
         search as search,
     )
-    from p2pgrid.client.datasets import (
-        DatasetPointer as DatasetPointer,
-        SearchResults as SearchResults,
-    )
+    from p2pgrid.client.datasets import DatasetPointer as DatasetPointer
     from p2pgrid.client.domain import DomainClient as DomainClient
     from p2pgrid.client.free import free as free
     from p2pgrid.client.launch import Node as Node, launch as launch, start as start, stop as stop
     from p2pgrid.client.network import NetworkClient as NetworkClient
     from p2pgrid.client.pointer import TensorPointer as TensorPointer
+    from p2pgrid.client.results import SearchResults as SearchResults
     from p2pgrid.client.table_pointer import TablePointer as TablePointer
     from p2pgrid.client.waiting import cancel as cancel, get as get, kill as kill, wait as wait
     from p2pgrid.client.wallet import Wallet as Wallet
@@ -49,7 +47,7 @@ _HOMES = {
     "Node": "client.launch",
     "P2PGridError": "errors",
     "ResultPointer": "client.call_result",
-    "SearchResults": "client.datasets",
+    "SearchResults": "client.results",
     "TablePointer": "client.table_pointer",
     "TensorPointer": "client.pointer",
     "Wallet": "client.wallet",
