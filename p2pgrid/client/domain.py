@@ -14,7 +14,7 @@ from p2pgrid.client.dataset_model import Dataset
 from p2pgrid.client.dataset_upload import upload_of
 from p2pgrid.client.datasets import DatasetPointer, require_names, require_peers
 from p2pgrid.client.delivery import Delivery
-from p2pgrid.client.display import Display, Displayed
+from p2pgrid.client.display import Display, Displayed, reached_at
 from p2pgrid.client.frames import Frame, arrays_by_name
 from p2pgrid.client.holdings import HeldObjects
 from p2pgrid.client.login import Held, Logins
@@ -309,8 +309,7 @@ class DomainClient(Displayed):
 
     @override
     def _display(self) -> Display:
-        facts = (("peer", self.peer_id), ("address", next(iter(self._addresses), "")))
-        return Display(f"DomainClient {self.name}", facts)
+        return Display(reached_at(f"DomainClient {self.name}", self._addresses))
 
     def session_for(self, needed: Iterable[Session]) -> Session:
         """The session for operations on objects of the ``needed`` sessions.

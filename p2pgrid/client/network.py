@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing_extensions import Unpack, override
 
 from p2pgrid.client.asking import Asked
-from p2pgrid.client.display import Display, Displayed
+from p2pgrid.client.display import Display, Displayed, reached_at
 from p2pgrid.client.results import SearchResults
 from p2pgrid.errors import DisconnectedError, NetworkUnreachableError, PeerUnreachableError
 from p2pgrid.ids import PeerId
@@ -69,9 +69,8 @@ class NetworkClient(Displayed):
 
     @override
     def _display(self) -> Display:
-        state = "" if self._is_connected else "disconnected"
-        facts = (("peer", self.peer_id), ("address", self.address), ("state", state))
-        return Display(f"NetworkClient {self.name}", facts)
+        title = reached_at(f"NetworkClient {self.name}", (self.address,))
+        return Display(title, (("", "" if self._is_connected else "disconnected"),))
 
     def link(self) -> Link:
         """The open link; dials when there is none.
