@@ -24,7 +24,7 @@ from actors.moves import Moves
 from actors.ports import AuditEvent, HostsPort, StatePort, StorePort
 from actors.publishing import OnPublished, Publishing
 from actors.pushing import Pusher
-from actors.record_book import RecordBook, fitting
+from actors.record_book import RecordBook
 from actors.sessions import Sessions
 from actors.taking import Taking
 from actors.transfers import Transfers
@@ -268,7 +268,7 @@ class Domain:
         return Answer(self._sessions.holdings(lambda dataset: entries[dataset].name))
 
     async def _list_datasets(self, _: LinkSession, message: ListDatasets, __: object) -> Answer:
-        return Answer(fitting(self._book.dataset_records(message.tags)))
+        return Answer(self._book.find(message.query, after=message.after))
 
     async def _open_upload(self, session: LinkSession, message: OpenUpload, _: object) -> Answer:
         """For a dataset, or for a deposit of another domain."""

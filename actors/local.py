@@ -11,14 +11,15 @@ from contextvars import copy_context
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-from actors.ports import AuditEvent, DatasetEntry, Executed, Exported, Revocation
+from actors.ports import AuditEvent, Census, DatasetEntry, Executed, Exported, Revocation
 from actors.registry import Registry
 from actors.state import State
 from actors.store import Store
 from p2pgrid.ids import ObjectId
 from p2pgrid.protocol.arrays import Array
 from p2pgrid.protocol.codec import Buffer
-from p2pgrid.protocol.messages import Account
+from p2pgrid.protocol.messages import Account, Found
+from p2pgrid.protocol.queries import Query
 
 Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
@@ -124,14 +125,20 @@ class LocalRegistry(_Port):
         super().__init__(worker)
         self.registry = registry
 
-    async def join(self, peer: str, node: bytes, datasets: Sequence[bytes]) -> None:
+    async def join(
+        self, peer: str, node: bytes, datasets: Sequence[bytes], *, more: bool = False
+    ) -> None:
         """See ``RegistryPort``."""
-        await self._call(self.registry.join, peer, node, datasets)
+        await self._call(self.registry.join, peer, node, datasets, more=more)
 
     async def lists(self, peer: str) -> bool:
         """See ``RegistryPort``."""
         return await self._call(self.registry.lists, peer)
 
-    async def search(self, tags: Sequence[str]) -> tuple[bytes, ...]:
+    async def census(self) -> Census:
         """See ``RegistryPort``."""
-        return await self._call(self.registry.search, tags)
+        return await self._call(self.registry.census)
+
+    async def search(self, query: Query, *, after: int, limit: int) -> Found:
+        """See ``RegistryPort``."""
+        return await self._call(self.registry.search, query, after=after, limit=limit)

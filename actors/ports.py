@@ -1,14 +1,15 @@
 """What the services of a node see of each other; in production a Ray actor stands behind each."""
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from p2pgrid.ids import DatasetId, ObjectId, PeerId
 from p2pgrid.protocol.arrays import Array
 from p2pgrid.protocol.codec import Buffer
-from p2pgrid.protocol.messages import Account, ActorOptions
+from p2pgrid.protocol.messages import Account, ActorOptions, Found
+from p2pgrid.protocol.queries import Query
 
 
 class TensorEntry(NamedTuple):
@@ -179,14 +180,26 @@ class HostsPort(Protocol):
         """Ends the process; there will be no other."""
 
 
+class Census(NamedTuple):
+    """What a network lists: the names of domains by their peer ids, and how many datasets."""
+
+    domains: Mapping[PeerId, str]
+    datasets: int
+
+
 class RegistryPort(Protocol):
     """A network's index of signed records; it believes none that is not verified."""
 
-    async def join(self, peer: str, node: bytes, datasets: Sequence[bytes]) -> None:
-        """Replaces what is known of a peer."""
+    async def join(
+        self, peer: str, node: bytes, datasets: Sequence[bytes], *, more: bool = False
+    ) -> None:
+        """Replaces what is known of a peer; with ``more`` to come, only adds to it."""
 
     async def lists(self, peer: str) -> bool:
         """Whether a peer has joined, and its record has not expired."""
 
-    async def search(self, tags: Sequence[str]) -> tuple[bytes, ...]:
-        """Records of datasets that have all these tags and have not expired."""
+    async def census(self) -> Census:
+        """How much is listed and has not expired."""
+
+    async def search(self, query: Query, *, after: int, limit: int) -> Found:
+        """A page of the records that match and have not expired, from place ``after`` on."""

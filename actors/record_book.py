@@ -1,26 +1,25 @@
 """The records that a node signs about itself, kept fresh for whoever asks."""
 
 import time
-from bisect import bisect_right
-from collections.abc import Callable, Sequence
-from itertools import accumulate
+from collections.abc import Callable
 
 from nacl.signing import SigningKey
 
 from actors.ports import DatasetEntry
 from p2pgrid.errors import LocalProtocolError
 from p2pgrid.ids import DatasetId, peer_id_of
-from p2pgrid.protocol.messages import MAX_RECORDS, Found
+from p2pgrid.protocol.counts import counts_of
+from p2pgrid.protocol.messages import Found
+from p2pgrid.protocol.paging import fitting
+from p2pgrid.protocol.queries import Query, matches
 from p2pgrid.protocol.records import (
     DatasetRecord,
     NodeRecord,
     SignedRecord,
     TensorInfo,
-    normalise_tag,
     sign,
 )
 
-ANSWER_BYTES = 512 * 1024
 VALID_S = 1800
 """How long a record is believed; it is signed anew long before."""
 
@@ -35,6 +34,7 @@ class RecordBook:
         self.peer_id = peer_id_of(bytes(SigningKey(seed).verify_key))
         self._seed, self._kind, self._addresses = seed, kind, addresses
         self._entries: dict[DatasetId, DatasetEntry] = {}
+        self._bodies: dict[DatasetId, DatasetRecord] = {}
         self._signed: dict[DatasetId, bytes] = {}
         self._node: SignedRecord | None = None
         self._sequence = 0
@@ -43,12 +43,13 @@ class RecordBook:
         """Takes a dataset into the book."""
         self._entries[entry.dataset_id] = entry
         if self._node is not None:
-            self._signed[entry.dataset_id] = self._sign_dataset(entry)
+            self._sign_dataset(entry)
 
     def renew(self, *, sequence: int) -> None:
         """Signs everything anew, under a later sequence number."""
         self._sequence = sequence
-        self._signed = {key: self._sign_dataset(entry) for key, entry in self._entries.items()}
+        for entry in self._entries.values():
+            self._sign_dataset(entry)
         self._node = sign(self._node_body(), signing_key=self._seed)
 
     def signed_node_record(self) -> SignedRecord:
@@ -65,11 +66,19 @@ class RecordBook:
         """The signed record of one dataset."""
         return self._signed[dataset_id]
 
-    def dataset_records(self, tags: Sequence[str] = ()) -> tuple[bytes, ...]:
-        """The signed records of the datasets that have all these tags."""
-        wanted = {normalise_tag(tag) for tag in tags}
-        return tuple(
-            self._signed[key] for key, entry in self._entries.items() if wanted <= set(entry.tags)
+    def dataset_records(self) -> tuple[bytes, ...]:
+        """The signed records of all datasets, in the order in which they came."""
+        return tuple(self._signed.values())
+
+    def find(self, query: Query, *, after: int) -> Found:
+        """A page of what matches; ``after`` counts records, and the first page has the counts."""
+        found = [key for key, body in self._bodies.items() if matches(query, body)]
+        records = [self._signed[key] for key in found[after:]]
+        fits = fitting(records)
+        return Found(
+            tuple(records[:fits]),
+            next=after + fits if fits < len(records) else 0,
+            counts=None if after else counts_of(self._bodies[key] for key in found),
         )
 
     def announced_tags(self) -> tuple[str, ...]:
@@ -87,8 +96,13 @@ class RecordBook:
             datasets=len(self._entries),
         )
 
-    def _sign_dataset(self, entry: DatasetEntry) -> bytes:
-        body = DatasetRecord(
+    def _sign_dataset(self, entry: DatasetEntry) -> None:
+        body = self._body_of(entry)
+        self._bodies[entry.dataset_id] = body
+        self._signed[entry.dataset_id] = sign(body, signing_key=self._seed).encode()
+
+    def _body_of(self, entry: DatasetEntry) -> DatasetRecord:
+        return DatasetRecord(
             domain=self.name,
             dataset_id=entry.dataset_id,
             name=entry.name,
@@ -103,11 +117,3 @@ class RecordBook:
             expires=int(time.time()) + VALID_S,
             addresses=self._addresses(),
         )
-        return sign(body, signing_key=self._seed).encode()
-
-
-def fitting(records: Sequence[bytes]) -> Found:
-    """As many records as fit into one answer; ``partial`` when some were left out."""
-    ends = list(accumulate(map(len, records)))
-    count = min(bisect_right(ends, ANSWER_BYTES), MAX_RECORDS)
-    return Found(tuple(records[:count]), partial=count < len(records))

@@ -20,14 +20,15 @@ from actors.exports import Exports
 from actors.layout import NodeDirectory
 from actors.logs import Level, log_to_stderr
 from actors.node import Node
-from actors.pack import Pack
-from actors.ports import AuditEvent, DatasetEntry, Revocation
+from actors.pack import Pack, Serving
+from actors.ports import AuditEvent, Census, DatasetEntry, Revocation
 from actors.registry import Registry
 from actors.remote_hosts import RemoteHosts
 from actors.state import State
 from actors.store import Store
 from p2pgrid.errors import UnavailableError
-from p2pgrid.protocol.messages import Account
+from p2pgrid.protocol.messages import Account, Found
+from p2pgrid.protocol.queries import Query
 
 FOREVER = {"num_cpus": 0, "max_restarts": -1, "lifetime": "detached"}
 
@@ -89,17 +90,23 @@ class StateHandle(_Port):
 class RegistryHandle(_Port):
     """``RegistryPort`` over Ray."""
 
-    async def join(self, peer: str, node: bytes, datasets: Sequence[bytes]) -> None:
+    async def join(
+        self, peer: str, node: bytes, datasets: Sequence[bytes], *, more: bool = False
+    ) -> None:
         """See ``RegistryPort``."""
-        await self._call("join", peer, node, datasets)
+        await self._call("join", peer, node, datasets, more=more)
 
     async def lists(self, peer: str) -> bool:
         """See ``RegistryPort``."""
         return await self._call("lists", peer)  # type: ignore[no-any-return]
 
-    async def search(self, tags: Sequence[str]) -> tuple[bytes, ...]:
+    async def census(self) -> Census:
         """See ``RegistryPort``."""
-        return await self._call("search", tags)  # type: ignore[no-any-return]
+        return await self._call("census")  # type: ignore[no-any-return]
+
+    async def search(self, query: Query, *, after: int, limit: int) -> Found:
+        """See ``RegistryPort``."""
+        return await self._call("search", query, after=after, limit=limit)  # type: ignore[no-any-return]
 
 
 @ray.remote(max_task_retries=-1, **FOREVER)
@@ -138,9 +145,9 @@ class RemoteGateway:
         )
         self._node.start()
 
-    def status(self) -> tuple[tuple[str, ...], int, str]:
-        """Where the node listens, the id of this process, where its metrics are."""
-        return self._node.addresses, os.getpid(), self._node.metrics
+    def status(self) -> Serving:
+        """Where the node listens."""
+        return Serving(self._node.addresses, os.getpid(), self._node.metrics, self._node.url)
 
     def stop(self) -> None:
         """Ends all links and frees the port; the process is of no use afterwards."""

@@ -13,10 +13,12 @@ from p2pgrid.client.datasets import DatasetPointer, SearchResults
 from p2pgrid.client.domain import DomainClient
 from p2pgrid.client.login import Held
 from p2pgrid.client.network import NetworkClient
+from p2pgrid.client.pages import Answered
+from p2pgrid.client.passphrase import passphrase_from_environment
 from p2pgrid.client.peers import KnownPeers
 from p2pgrid.client.records import read_dataset, read_node
 from p2pgrid.client.sharing import Shared
-from p2pgrid.client.wallet import Wallet, passphrase_from_environment
+from p2pgrid.client.wallet import Wallet
 from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing, default_home
 from p2pgrid.errors import (
     AddressError,
@@ -32,7 +34,6 @@ from p2pgrid.net.link import Inbound
 from p2pgrid.net.peer import Peer, Routing, libp2p_peer
 from p2pgrid.net.streams import peer_id_in
 from p2pgrid.protocol.capability import decode
-from p2pgrid.protocol.messages import Found
 from p2pgrid.protocol.proxy import parse_proxy
 from p2pgrid.protocol.records import NodeRecord
 
@@ -147,7 +148,7 @@ class Client:
                 partial = True
         return SearchResults(datasets, partial=partial)
 
-    def read_found(self, found: Found) -> SearchResults:
+    def read_found(self, found: Answered) -> SearchResults:
         """Results from records that a network gave: each is believed by its signature only."""
         datasets = []
         for record in found.records:

@@ -6,14 +6,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from numpy.typing import ArrayLike
+from typing_extensions import override
 
 from p2pgrid.client.actor_class import ActorClasses
 from p2pgrid.client.actor_pointer import ActorClass, ActorPointer
 from p2pgrid.client.datasets import DatasetPointer, require_names, require_peers
 from p2pgrid.client.delivery import Delivery
+from p2pgrid.client.display import Display, Displayed
 from p2pgrid.client.frames import Frame, arrays_by_name
 from p2pgrid.client.holdings import HeldObjects
 from p2pgrid.client.login import Held, Logins
+from p2pgrid.client.pages import read_pages
 from p2pgrid.client.publication import Publication, parcels_of
 from p2pgrid.client.records import read_dataset
 from p2pgrid.client.revoking import revocation_of
@@ -39,7 +42,6 @@ from p2pgrid.protocol.messages import (
     Classes,
     Done,
     FindActor,
-    Found,
     Holdings,
     ListClasses,
     ListDatasets,
@@ -47,9 +49,10 @@ from p2pgrid.protocol.messages import (
     Publish,
 )
 from p2pgrid.protocol.operations import ArrayMeta
+from p2pgrid.protocol.queries import query_of
 
 
-class DomainClient:
+class DomainClient(Displayed):
     """A domain; it is dialled and logged in to when that is first needed.
 
     After a lost link the next call dials again, and the domain gives back the session that it
@@ -125,7 +128,7 @@ class DomainClient:
 
     def search(self, *tags: str) -> tuple[DatasetPointer, ...]:
         """The datasets that have all these tags, straight from the domain."""
-        found = ask(self.link(), ListDatasets(tags=tags), Found)
+        found = read_pages(self.link(), ListDatasets(query_of(*tags)))
         return tuple(self._dataset(record) for record in found.records)
 
     @property
@@ -249,6 +252,11 @@ class DomainClient:
             raise DomainUnreachableError(
                 peer=self.name, addresses=len(self._addresses), reason="see the cause"
             ) from error
+
+    @override
+    def _display(self) -> Display:
+        facts = (("peer", self.peer_id), ("address", next(iter(self._addresses), "")))
+        return Display(f"DomainClient {self.name}", facts)
 
     def session_for(self, needed: Iterable[Session]) -> Session:
         """The session for operations on objects of the ``needed`` sessions.

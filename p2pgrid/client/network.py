@@ -5,18 +5,20 @@ from collections.abc import Callable
 from typing_extensions import override
 
 from p2pgrid.client.datasets import SearchResults
+from p2pgrid.client.display import Display, Displayed
+from p2pgrid.client.pages import Answered, read_pages
 from p2pgrid.errors import NetworkUnreachableError, PeerUnreachableError
 from p2pgrid.ids import PeerId
-from p2pgrid.net.calls import ask
 from p2pgrid.net.link import Link
 from p2pgrid.net.peer import Peer
-from p2pgrid.protocol.messages import Found, Search
+from p2pgrid.protocol.messages import Search
+from p2pgrid.protocol.queries import query_of
 from p2pgrid.protocol.records import NodeRecord
 
-Read = Callable[[Found], SearchResults]
+Read = Callable[[Answered], SearchResults]
 
 
-class NetworkClient:
+class NetworkClient(Displayed):
     """A network. It can leave things out of its answers, but it cannot make them up."""
 
     def __init__(self, peer: Peer, *, peer_id: PeerId, record: NodeRecord, read: Read) -> None:
@@ -32,11 +34,12 @@ class NetworkClient:
             NetworkUnreachableError: the network does not answer.
             RecordError: it gave a record that is not signed by the domain that it names.
         """
-        return self._read(ask(self._link(), Search(tags=tags), Found))
+        return self._read(read_pages(self._link(), Search(query_of(*tags))))
 
     @override
-    def __repr__(self) -> str:
-        return f"<NetworkClient {self.name} {self.peer_id}>"
+    def _display(self) -> Display:
+        facts = (("peer", self.peer_id), ("address", next(iter(self._addresses), "")))
+        return Display(f"NetworkClient {self.name}", facts)
 
     def _link(self) -> Link:
         try:

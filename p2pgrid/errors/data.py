@@ -92,6 +92,16 @@ class ValueTypeError(DataError, TypeError):
         self.kind = kind
 
 
+class InvalidQueryError(DataError, ValueError):
+    """A search asks for what cannot be searched for."""
+
+    code = 409
+
+    def __init__(self, *, form: str, problem: str) -> None:
+        super().__init__(f"search by {form}: {problem}")
+        self.form, self.problem = form, problem
+
+
 class SchemaMismatchError(DataError, ValueError):
     """A table is not what its schema says, or two schemas that should be one differ."""
 

@@ -26,6 +26,7 @@ PUBLIC_FIELDS: dict[type[P2PGridError], tuple[str, ...]] = {
     errors.DuplicateError: ("what", "name"),
     errors.SchemaError: ("field", "problem"),
     errors.ArgumentError: ("call", "problem"),
+    errors.InvalidQueryError: ("form", "problem"),
     errors.UnsupportedRemoteOpError: ("operation", "nearest"),
     errors.ObjectGoneError: ("object_id", "domain"),
     errors.QuotaExceededError: ("what", "needed", "limit"),

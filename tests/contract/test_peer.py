@@ -10,6 +10,7 @@ import pytest
 from p2pgrid.errors import InternalError, LocalProtocolError, PeerUnreachableError
 from p2pgrid.net.link import Inbound, Link, Reply
 from p2pgrid.protocol.messages import Search
+from p2pgrid.protocol.queries import Query
 from p2pgrid.protocol.records import NodeRecord, SignedRecord, sign
 from tests.contract.peers import WAIT_S, Grid, ask, echo, link
 from tests.contract.worlds import peer_of, seed_of
@@ -24,8 +25,8 @@ def record(addresses: Sequence[str], *, seq: int = 1) -> SignedRecord:
 
 def test_a_peer_asks_another_and_is_answered(grid: Grid) -> None:
     one, two = grid.peer(1), grid.peer(2)
-    assert ask(one, two).message == Search(tags=("hello",))
-    assert ask(two, one).message == Search(tags=("hello",))
+    assert ask(one, two).message == Search(Query(exact_tags=("hello",)))
+    assert ask(two, one).message == Search(Query(exact_tags=("hello",)))
     assert (one.peer_id, two.peer_id) == (peer_of(1), peer_of(2))
 
 
@@ -94,7 +95,7 @@ def test_many_threads_share_one_link(grid: Grid, threads: ThreadPoolExecutor) ->
     def note(inbound: Inbound) -> None:
         asked_over.add(inbound.link)
         assert isinstance(inbound.message, Search)
-        handled.append(inbound.message.tags[0])
+        handled.append(inbound.message.query.exact_tags[0])
         echo(inbound)
 
     one, two = grid.peer(1), grid.peer(2, on_request=note)
@@ -105,7 +106,7 @@ def test_many_threads_share_one_link(grid: Grid, threads: ThreadPoolExecutor) ->
         return [ask(one, two, f"{number} {turn}") for turn in range(20)]
 
     for number, replies in enumerate(threads.map(work, range(8))):
-        expected = [Search(tags=(f"{number} {turn}",)) for turn in range(20)]
+        expected = [Search(Query(exact_tags=(f"{number} {turn}",))) for turn in range(20)]
         assert [reply.message for reply in replies] == expected
     assert len(handled) == len(set(handled)) == 160
     assert len(asked_over) == 1
@@ -114,9 +115,9 @@ def test_many_threads_share_one_link(grid: Grid, threads: ThreadPoolExecutor) ->
 def test_answers_may_come_from_any_thread(grid: Grid, threads: ThreadPoolExecutor) -> None:
     one = grid.peer(1)
     two = grid.peer(2, on_request=lambda inbound: threads.submit(echo, inbound))
-    futures = [link(one, two).request(Search(tags=(str(n),))) for n in range(50)]
+    futures = [link(one, two).request(Search(Query(exact_tags=(str(n),)))) for n in range(50)]
     assert [future.result(WAIT_S).message for future in futures] == [
-        Search(tags=(str(n),)) for n in range(50)
+        Search(Query(exact_tags=(str(n),))) for n in range(50)
     ]
 
 

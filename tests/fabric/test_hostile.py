@@ -23,7 +23,8 @@ from p2pgrid.errors import (
     RecordError,
 )
 from p2pgrid.protocol import operations
-from p2pgrid.protocol.messages import Account, ListAccounts, Role
+from p2pgrid.protocol.messages import Account, Found, ListAccounts, Role
+from p2pgrid.protocol.queries import query_of
 from p2pgrid.protocol.records import SignedRecord, sign
 from tests.fabric.conftest import FabricNode, Grid, network_at
 
@@ -44,12 +45,18 @@ def bob(grid: Grid, network: FabricNode) -> FabricNode:
 
 def answering(network: FabricNode, records: Sequence[bytes]) -> None:
     """Makes the network answer every search with these records."""
-    network.registry.search = lambda tags: tuple(records)  # type: ignore[method-assign]  # noqa: ARG005
+    found = Found(tuple(records))
+    network.registry.search = lambda *_, **__: found  # type: ignore[method-assign]
+
+
+def listed(network: FabricNode) -> tuple[bytes, ...]:
+    """What the network has of ``bob``."""
+    return network.registry.search(query_of("t")).records
 
 
 @pytest.mark.usefixtures("bob")
 def test_a_network_cannot_invent_or_change_a_dataset(grid: Grid, network: FabricNode) -> None:
-    true = network.registry.search(["t"])[0]
+    true = listed(network)[0]
     signed = SignedRecord.decode(true)
     changed = SignedRecord(
         signed.payload.replace(b"bob", b"eve"), signed.public_key, signed.signature
@@ -65,7 +72,7 @@ def test_a_network_cannot_invent_or_change_a_dataset(grid: Grid, network: Fabric
 
 @pytest.mark.usefixtures("bob")
 def test_a_network_cannot_bring_back_what_has_expired(grid: Grid, network: FabricNode) -> None:
-    body = SignedRecord.decode(network.registry.search(["t"])[0]).body()
+    body = SignedRecord.decode(listed(network)[0]).body()
     old = sign(msgspec.structs.replace(body, expires=1), signing_key=b"\1" * 32)
     answering(network, [old.encode()])
     with pytest.raises(ExpiredRecordError):
@@ -75,14 +82,14 @@ def test_a_network_cannot_bring_back_what_has_expired(grid: Grid, network: Fabri
 def test_a_domain_cannot_list_somebody_elses_dataset(
     network: FabricNode, bob: FabricNode, grid: Grid
 ) -> None:
-    stolen = network.registry.search(["t"])
+    stolen = listed(network)
     eve = grid.launch("eve")
     node_record = eve.node._book.node_record()
     with pytest.raises(ForgedRecordError):
         network.registry.join(eve.node.peer_id, node_record, stolen)
     with pytest.raises(ForgedRecordError):
         network.registry.join(bob.node.peer_id, node_record, ())
-    assert network.registry.search(["t"]) == stolen
+    assert listed(network) == stolen
 
 
 def test_an_older_listing_does_not_replace_a_newer_one(
@@ -92,7 +99,7 @@ def test_an_older_listing_does_not_replace_a_newer_one(
     bob.node._loop.run(bob.node._announcer.promptly())
     with pytest.raises(RecordError, match="newer"):
         network.registry.join(bob.node.peer_id, old, ())
-    assert len(network.registry.search(["t"])) == 1
+    assert len(listed(network)) == 1
 
 
 def test_a_forged_record_on_the_dht_is_not_followed(grid: Grid, bob: FabricNode) -> None:

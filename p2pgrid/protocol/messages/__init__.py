@@ -58,11 +58,13 @@ from p2pgrid.protocol.messages.datasets import (
     Join,
     ListDatasets,
     NewTensor,
+    Place,
     Publish,
     Published,
     Search,
 )
 from p2pgrid.protocol.messages.moves import Abandon, Deposit, MoveObject
+from p2pgrid.protocol.messages.networks import Describe, NetworkStatus
 from p2pgrid.protocol.messages.operations import (
     TICKS_PER_S,
     Get,
@@ -128,6 +130,8 @@ Message = (
     | Search
     | Found
     | Join
+    | Describe
+    | NetworkStatus
     | Operate
     | Operated
     | Get
@@ -195,6 +199,7 @@ __all__ = [
     "Classes",
     "CloseTransfer",
     "Deposit",
+    "Describe",
     "Digest",
     "Done",
     "DtypeName",
@@ -225,6 +230,7 @@ __all__ = [
     "MoveObject",
     "Name",
     "NamedArguments",
+    "NetworkStatus",
     "NewTensor",
     "Op",
     "OpenDownload",
@@ -237,6 +243,7 @@ __all__ = [
     "Outcome",
     "Param",
     "Peer",
+    "Place",
     "PublicKey",
     "Publish",
     "Published",
