@@ -60,7 +60,7 @@ class RecordBook:
         Raises:
             TooLargeError: there is too much of it; see ``record_room``.
         """
-        require_room(self._body_of(entry))
+        require_room(self._dataset_body(entry))
 
     def renew(self, *, sequence: int) -> None:
         """Signs everything anew, under a later sequence number."""
