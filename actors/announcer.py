@@ -15,6 +15,7 @@ from p2pgrid.net.link import Link
 from p2pgrid.net.peer import Peer
 from p2pgrid.net.streams import peer_id_in
 from p2pgrid.protocol.messages import Join
+from p2pgrid.protocol.paging import pages_of
 
 log = logging.getLogger(__name__)
 
@@ -193,9 +194,10 @@ class Announcer:
 
     def _join(self, address: str) -> None:
         link = self._peer.link_to(peer_id_in(address), (address,))
-        records = self._book.dataset_records()
         self._joined_at[link.peer] = time.monotonic()  # before: it may end as soon as it is done
-        link.request(Join(node=self._book.node_record(), datasets=records)).result()
+        node, records = self._book.node_record(), self._book.dataset_records()
+        for page, is_last in pages_of(records):
+            link.request(Join(node=node, datasets=page, more=not is_last)).result()
         if self._places is not None:
             self._places.take(address, link)
 

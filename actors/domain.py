@@ -24,7 +24,7 @@ from actors.moves import Moves
 from actors.ports import AuditEvent, HostsPort, StatePort, StorePort
 from actors.publishing import OnPublished, Publishing
 from actors.pushing import Pusher
-from actors.record_book import RecordBook, fitting
+from actors.record_book import RecordBook
 from actors.sessions import Sessions
 from actors.taking import Taking
 from actors.transfers import Transfers
@@ -37,6 +37,7 @@ from p2pgrid.protocol.messages import (
     Abandon,
     Account,
     Accounts,
+    AskEntitySecret,
     AwaitResults,
     CancelCall,
     CloseTransfer,
@@ -50,6 +51,7 @@ from p2pgrid.protocol.messages import (
     ListAccounts,
     ListDatasets,
     ListObjects,
+    ListParts,
     Message,
     MoveObject,
     OpenDownload,
@@ -79,6 +81,7 @@ class Domain:
         hosts: HostsPort,
         classes: ClassesByName,
         on_published: OnPublished,
+        entity_secret: bytes,
         limits: Limits = DEFAULT_LIMITS,
         timing: Timing = DEFAULT_TIMING,
     ) -> None:
@@ -113,6 +116,7 @@ class Domain:
             transfers=transfers,
             on_published=on_published,
             limits=limits,
+            entity_secret=entity_secret,
         )
         movables = Movables(
             domain=self.name,
@@ -148,6 +152,8 @@ class Domain:
                 ListObjects: self._list_objects,
                 ListDatasets: self._list_datasets,
                 Publish: self._publishing.publish,
+                AskEntitySecret: self._publishing.give_entity_secret,
+                ListParts: self._publishing.list_parts,
                 OpenUpload: self._open_upload,
                 SendChunk: self._publishing.take_chunk,
                 Operate: computing.operate,
@@ -178,7 +184,7 @@ class Domain:
         await self._capabilities.load()
         for entry in await self._state.datasets():
             self._datasets.add(entry)
-        self._transfers.clean_up(self._datasets.labels)
+        self._transfers.clean_up({*self._datasets.labels, *self._datasets.parts})
 
     async def close(self) -> None:
         """Ends all actors, and the moves; to be called after the last request."""
@@ -268,7 +274,7 @@ class Domain:
         return Answer(self._sessions.holdings(lambda dataset: entries[dataset].name))
 
     async def _list_datasets(self, _: LinkSession, message: ListDatasets, __: object) -> Answer:
-        return Answer(fitting(self._book.dataset_records(message.tags)))
+        return Answer(self._book.find(message.query, after=message.after))
 
     async def _open_upload(self, session: LinkSession, message: OpenUpload, _: object) -> Answer:
         """For a dataset, or for a deposit of another domain."""

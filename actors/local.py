@@ -17,8 +17,10 @@ from actors.state import State
 from actors.store import Store
 from p2pgrid.ids import ObjectId
 from p2pgrid.protocol.arrays import Array
+from p2pgrid.protocol.budgets import UserBudget
 from p2pgrid.protocol.codec import Buffer
-from p2pgrid.protocol.messages import Account
+from p2pgrid.protocol.messages import Account, Found
+from p2pgrid.protocol.queries import Query
 
 Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
@@ -108,6 +110,14 @@ class LocalStore(_Port):
         """See ``StorePort``."""
         await self._call(self.store.adopt, object_ids)
 
+    async def examine(self, entry: DatasetEntry) -> UserBudget:
+        """See ``StorePort``."""
+        return await self._call(self.store.examine, entry)
+
+    async def discard(self, object_ids: Sequence[ObjectId]) -> None:
+        """See ``StorePort``."""
+        await self._call(self.store.discard, object_ids)
+
     async def export(self, object_id: ObjectId) -> Exported:
         """See ``StorePort``."""
         return await self._call(self.store.export, object_id)
@@ -124,9 +134,11 @@ class LocalRegistry(_Port):
         super().__init__(worker)
         self.registry = registry
 
-    async def join(self, peer: str, node: bytes, datasets: Sequence[bytes]) -> None:
+    async def join(
+        self, peer: str, node: bytes, datasets: Sequence[bytes], *, more: bool = False
+    ) -> None:
         """See ``RegistryPort``."""
-        await self._call(self.registry.join, peer, node, datasets)
+        await self._call(self.registry.join, peer, node, datasets, more=more)
 
     async def lists(self, peer: str) -> bool:
         """See ``RegistryPort``."""
@@ -136,6 +148,6 @@ class LocalRegistry(_Port):
         """See ``RegistryPort``."""
         return await self._call(self.registry.census)
 
-    async def search(self, tags: Sequence[str]) -> tuple[bytes, ...]:
+    async def search(self, query: Query, *, after: int, limit: int) -> Found:
         """See ``RegistryPort``."""
-        return await self._call(self.registry.search, tags)
+        return await self._call(self.registry.search, query, after=after, limit=limit)

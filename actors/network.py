@@ -10,7 +10,7 @@ from actors.capabilities import Granted
 from actors.gateway import Answer, Handler, LinkSession
 from actors.meter import Load
 from actors.ports import Census, RegistryPort
-from actors.record_book import RecordBook, fitting
+from actors.record_book import RecordBook
 from p2pgrid.errors import AuthenticationError, PermissionDeniedError
 from p2pgrid.ids import PeerId
 from p2pgrid.net.link import Link
@@ -90,7 +90,9 @@ class Network:
 
     async def _join(self, session: LinkSession, message: Join, _: object) -> Answer:
         """Lists the peer at the other end of the link; nobody can list somebody else."""
-        await self._registry.join(session.link.peer, message.node, message.datasets)
+        await self._registry.join(
+            session.link.peer, message.node, message.datasets, more=message.more
+        )
         self._joined = {peer: link for peer, link in self._joined.items() if link.is_open}
         self._joined[session.link.peer] = session.link
         return Answer(Done())
@@ -122,7 +124,7 @@ class Network:
         return Answer(Reserved(self._relay.reserve(session.link)))
 
     async def _search(self, _: LinkSession, message: Search, __: object) -> Answer:
-        if not message.tags:
-            raise PermissionDeniedError(action="searching without a tag", domain=self.name)
-        found = await self._registry.search(message.tags)
-        return Answer(fitting(found))
+        if not message.query:
+            raise PermissionDeniedError(action="listing everything", domain=self.name)
+        found = await self._registry.search(message.query, after=message.after, limit=message.limit)
+        return Answer(found)

@@ -1,26 +1,26 @@
 """The records that a node signs about itself, kept fresh for whoever asks."""
 
 import time
-from bisect import bisect_right
-from collections.abc import Callable, Sequence
-from itertools import accumulate
+from collections.abc import Callable
 
 from nacl.signing import SigningKey
 
 from actors.ports import DatasetEntry
 from p2pgrid.errors import LocalProtocolError
 from p2pgrid.ids import DatasetId, peer_id_of
-from p2pgrid.protocol.messages import MAX_RECORDS, Found
+from p2pgrid.protocol.counts import counts_of
+from p2pgrid.protocol.messages import Found
+from p2pgrid.protocol.paging import fitting
+from p2pgrid.protocol.queries import Query, matches
+from p2pgrid.protocol.record_room import require_room
 from p2pgrid.protocol.records import (
     DatasetRecord,
     NodeRecord,
     SignedRecord,
     TensorInfo,
-    normalise_tag,
     sign,
 )
 
-ANSWER_BYTES = 512 * 1024
 VALID_S = 1800
 """How long a record is believed; it is signed anew long before."""
 
@@ -29,12 +29,21 @@ class RecordBook:
     """Signs what the node says about itself; ``renew`` gives all of it a later expiry."""
 
     def __init__(
-        self, *, seed: bytes, name: str, kind: str, addresses: Callable[[], tuple[str, ...]]
+        self,
+        *,
+        seed: bytes,
+        name: str,
+        kind: str,
+        addresses: Callable[[], tuple[str, ...]],
+        frameworks: tuple[str, ...] = (),
     ) -> None:
+        """``frameworks`` are those to which the node can convert; see ``DatasetRecord``."""
         self.name = name
         self.peer_id = peer_id_of(bytes(SigningKey(seed).verify_key))
         self._seed, self._kind, self._addresses = seed, kind, addresses
+        self._frameworks = frameworks
         self._entries: dict[DatasetId, DatasetEntry] = {}
+        self._bodies: dict[DatasetId, DatasetRecord] = {}
         self._signed: dict[DatasetId, bytes] = {}
         self._node: SignedRecord | None = None
         self._sequence = 0
@@ -43,12 +52,21 @@ class RecordBook:
         """Takes a dataset into the book."""
         self._entries[entry.dataset_id] = entry
         if self._node is not None:
-            self._signed[entry.dataset_id] = self._sign_dataset(entry)
+            self._sign_dataset(entry)
+
+    def require_room(self, entry: DatasetEntry) -> None:
+        """Checks that the record of a dataset can be signed and sent.
+
+        Raises:
+            TooLargeError: there is too much of it; see ``record_room``.
+        """
+        require_room(self._dataset_body(entry))
 
     def renew(self, *, sequence: int) -> None:
         """Signs everything anew, under a later sequence number."""
         self._sequence = sequence
-        self._signed = {key: self._sign_dataset(entry) for key, entry in self._entries.items()}
+        for entry in self._entries.values():
+            self._sign_dataset(entry)
         self._node = sign(self._node_body(), signing_key=self._seed)
 
     def signed_node_record(self) -> SignedRecord:
@@ -65,11 +83,19 @@ class RecordBook:
         """The signed record of one dataset."""
         return self._signed[dataset_id]
 
-    def dataset_records(self, tags: Sequence[str] = ()) -> tuple[bytes, ...]:
-        """The signed records of the datasets that have all these tags."""
-        wanted = {normalise_tag(tag) for tag in tags}
-        return tuple(
-            self._signed[key] for key, entry in self._entries.items() if wanted <= set(entry.tags)
+    def dataset_records(self) -> tuple[bytes, ...]:
+        """The signed records of all datasets, in the order in which they came."""
+        return tuple(self._signed.values())
+
+    def find(self, query: Query, *, after: int) -> Found:
+        """A page of what matches; ``after`` counts records, and the first page has the counts."""
+        found = [key for key, body in self._bodies.items() if matches(query, body)]
+        records = [self._signed[key] for key in found[after:]]
+        fits = fitting(records)
+        return Found(
+            tuple(records[:fits]),
+            next=after + fits if fits < len(records) else 0,
+            counts=None if after else counts_of(self._bodies[key] for key in found),
         )
 
     def announced_tags(self) -> tuple[str, ...]:
@@ -87,27 +113,37 @@ class RecordBook:
             datasets=len(self._entries),
         )
 
-    def _sign_dataset(self, entry: DatasetEntry) -> bytes:
-        body = DatasetRecord(
+    def _sign_dataset(self, entry: DatasetEntry) -> None:
+        body = self._dataset_body(entry)
+        self._bodies[entry.dataset_id] = body
+        self._signed[entry.dataset_id] = sign(body, signing_key=self._seed).encode()
+
+    def _dataset_body(self, entry: DatasetEntry) -> DatasetRecord:
+        return DatasetRecord(
             domain=self.name,
             dataset_id=entry.dataset_id,
             name=entry.name,
             description=entry.description,
             tags=entry.tags,
             tensors=tuple(
-                TensorInfo(name=t.name, object_id=t.object_id, shape=t.shape, dtype=t.dtype)
+                TensorInfo(
+                    name=t.name,
+                    object_id=t.object_id,
+                    shape=t.shape,
+                    dtype=t.dtype,
+                    split=t.split,
+                    column=t.column,
+                )
                 for t in entry.tensors
             ),
-            version=1,
+            version=entry.version,
             seq=self._sequence,
             expires=int(time.time()) + VALID_S,
             addresses=self._addresses(),
+            schema=entry.schema,
+            metadata=entry.metadata or {},
+            frameworks=self._frameworks,
+            worst_case_user_budget=entry.budget,
+            private=entry.private,
+            uploaded=entry.uploaded,
         )
-        return sign(body, signing_key=self._seed).encode()
-
-
-def fitting(records: Sequence[bytes]) -> Found:
-    """As many records as fit into one answer; ``partial`` when some were left out."""
-    ends = list(accumulate(map(len, records)))
-    count = min(bisect_right(ends, ANSWER_BYTES), MAX_RECORDS)
-    return Found(tuple(records[:count]), partial=count < len(records))

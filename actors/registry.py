@@ -13,14 +13,11 @@ from actors.journal import Journal
 from actors.ports import Census
 from p2pgrid.errors import RecordError, StaleRecordError
 from p2pgrid.ids import PeerId
-from p2pgrid.protocol.messages import MAX_RECORD_BYTES
-from p2pgrid.protocol.records import (
-    DatasetRecord,
-    NodeRecord,
-    SignedRecord,
-    normalise_tag,
-    verify,
-)
+from p2pgrid.protocol.counts import counts_of
+from p2pgrid.protocol.messages import MAX_RECORD_BYTES, MAX_RECORDS, Found
+from p2pgrid.protocol.paging import fitting
+from p2pgrid.protocol.queries import Query, matches
+from p2pgrid.protocol.records import DatasetRecord, NodeRecord, SignedRecord, verify
 
 Body = TypeVar("Body", NodeRecord, DatasetRecord)
 
@@ -32,51 +29,42 @@ CREATE TABLE IF NOT EXISTS datasets (
     number INTEGER PRIMARY KEY, peer TEXT NOT NULL REFERENCES nodes (peer) ON DELETE CASCADE,
     expires INTEGER NOT NULL, record BLOB NOT NULL
 ) STRICT;
-CREATE TABLE IF NOT EXISTS tags (
-    tag TEXT NOT NULL, number INTEGER NOT NULL REFERENCES datasets (number) ON DELETE CASCADE,
-    PRIMARY KEY (tag, number)
-) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS datasets_by_peer ON datasets (peer);
 CREATE INDEX IF NOT EXISTS datasets_by_expiry ON datasets (expires);
 """
 
-SEARCH = """
-SELECT record FROM datasets JOIN tags USING (number) WHERE tag IN ({marks}) AND expires > ?
-GROUP BY number HAVING count(*) = ? ORDER BY number
-"""
-
 
 class Registry:
-    """Records by tag, in SQLite."""
+    """Signed records, in SQLite."""
 
     def __init__(self, path: Path, *, now: Callable[[], float] = time.time) -> None:
         self._journal = Journal(path, SCHEMA)
         self._now = now
 
-    def join(self, peer: str, node: bytes, datasets: Sequence[bytes]) -> None:
-        """Replaces what is known of a peer, all or nothing.
+    def join(
+        self, peer: str, node: bytes, datasets: Sequence[bytes], *, more: bool = False
+    ) -> None:
+        """Replaces what is known of a peer, all or nothing; with ``more`` to come, adds to it.
 
         Raises:
             RecordError: a record is forged, expired, older than the known one, or not the peer's.
         """
+        del more
         own = self._verified(node, peer, NodeRecord)
         bodies = [self._verified(record, peer, DatasetRecord) for record in datasets]
         known = self._journal.rows("SELECT seq FROM nodes WHERE peer = ?", peer)
         if known and known[0][0] > own.seq:
             raise StaleRecordError(f"a newer record of {peer} is known")
         with self._journal.transaction() as connection:
-            connection.execute("DELETE FROM nodes WHERE peer = ?", (peer,))
-            connection.execute(
-                "INSERT INTO nodes VALUES (?, ?, ?, ?)", (peer, own.seq, own.expires, node)
-            )
+            if not known or known[0][0] < own.seq:
+                connection.execute("DELETE FROM nodes WHERE peer = ?", (peer,))
+                connection.execute(
+                    "INSERT INTO nodes VALUES (?, ?, ?, ?)", (peer, own.seq, own.expires, node)
+                )
             for record, body in zip(datasets, bodies, strict=True):
-                row = connection.execute(
+                connection.execute(
                     "INSERT INTO datasets (peer, expires, record) VALUES (?, ?, ?)",
                     (peer, body.expires, record),
-                )
-                connection.executemany(
-                    "INSERT OR IGNORE INTO tags VALUES (?, ?)",
-                    [(normalise_tag(tag), row.lastrowid) for tag in body.tags],
                 )
 
     def lists(self, peer: str) -> bool:
@@ -93,13 +81,25 @@ class Registry:
         domains = {peer: body.name for peer, body in bodies if _is_domain(body)}
         return Census(domains=domains, datasets=datasets)
 
-    def search(self, tags: Sequence[str]) -> tuple[bytes, ...]:
-        """Records of datasets that have all these tags and have not expired."""
-        wanted = sorted({normalise_tag(tag) for tag in tags})
-        marks = ", ".join("?" * len(wanted))
-        query = SEARCH.format(marks=marks)
-        rows = self._journal.rows(query, *wanted, int(self._now()), len(wanted))
-        return tuple(record for (record,) in rows)
+    def search(self, query: Query, *, after: int = 0, limit: int = MAX_RECORDS) -> Found:
+        """A page of the records that match and have not expired, from place ``after`` on."""
+        now = int(self._now())
+        rows = self._journal.rows(
+            "SELECT number, record FROM datasets WHERE expires > ? ORDER BY number", now
+        )
+        decoded = [(number, record, SignedRecord.decode(record).body()) for number, record in rows]
+        found = [
+            (number, record, body)
+            for number, record, body in decoded
+            if isinstance(body, DatasetRecord) and matches(query, body)
+        ]
+        rest = [(number, record) for number, record, _ in found if number > after]
+        fits = min(fitting([record for _, record in rest]), limit)
+        return Found(
+            tuple(record for _, record in rest[:fits]),
+            next=rest[fits - 1][0] if fits < len(rest) else 0,
+            counts=None if after else counts_of(body for _, _, body in found),
+        )
 
     def close(self) -> None:
         """Closes the file."""

@@ -27,7 +27,8 @@ from actors.remote_hosts import RemoteHosts
 from actors.state import State
 from actors.store import Store
 from p2pgrid.errors import UnavailableError
-from p2pgrid.protocol.messages import Account
+from p2pgrid.protocol.messages import Account, Found
+from p2pgrid.protocol.queries import Query
 
 FOREVER = {"num_cpus": 0, "max_restarts": -1, "lifetime": "detached"}
 
@@ -89,9 +90,11 @@ class StateHandle(_Port):
 class RegistryHandle(_Port):
     """``RegistryPort`` over Ray."""
 
-    async def join(self, peer: str, node: bytes, datasets: Sequence[bytes]) -> None:
+    async def join(
+        self, peer: str, node: bytes, datasets: Sequence[bytes], *, more: bool = False
+    ) -> None:
         """See ``RegistryPort``."""
-        await self._call("join", peer, node, datasets)
+        await self._call("join", peer, node, datasets, more=more)
 
     async def lists(self, peer: str) -> bool:
         """See ``RegistryPort``."""
@@ -101,9 +104,9 @@ class RegistryHandle(_Port):
         """See ``RegistryPort``."""
         return await self._call("census")  # type: ignore[no-any-return]
 
-    async def search(self, tags: Sequence[str]) -> tuple[bytes, ...]:
+    async def search(self, query: Query, *, after: int, limit: int) -> Found:
         """See ``RegistryPort``."""
-        return await self._call("search", tags)  # type: ignore[no-any-return]
+        return await self._call("search", query, after=after, limit=limit)  # type: ignore[no-any-return]
 
 
 @ray.remote(max_task_retries=-1, **FOREVER)

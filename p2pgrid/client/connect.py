@@ -9,28 +9,28 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import Unpack
+
 from p2pgrid.client.accepting import handle_of, read
-from p2pgrid.client.datasets import DatasetPointer, SearchResults
 from p2pgrid.client.domain import DomainClient
 from p2pgrid.client.known_networks import KnownNetwork, KnownNetworks
 from p2pgrid.client.login import Held
 from p2pgrid.client.network import NetworkClient
 from p2pgrid.client.networks import Networks
+from p2pgrid.client.passphrase import passphrase_from_environment
 from p2pgrid.client.peers import KnownPeers
 from p2pgrid.client.reaching import Reached, Reaching
-from p2pgrid.client.records import read_dataset
+from p2pgrid.client.results import SearchResults
+from p2pgrid.client.search import Searcher
 from p2pgrid.client.sharing import Shared
 from p2pgrid.client.tables import Table
-from p2pgrid.client.wallet import Wallet, passphrase_from_environment
+from p2pgrid.client.wallet import Wallet
 from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing, default_home
 from p2pgrid.errors import (
     AddressError,
-    NetworkError,
-    NetworkUnreachableError,
     NotAGridNetworkError,
     P2PGridError,
     RemoteProtocolError,
-    SchemaError,
     TransportError,
 )
 from p2pgrid.ids import PeerId
@@ -38,9 +38,8 @@ from p2pgrid.net.key_file import home_key, read_key
 from p2pgrid.net.link import Inbound
 from p2pgrid.net.peer import Peer, Routing, libp2p_peer
 from p2pgrid.protocol.capability import decode
-from p2pgrid.protocol.messages import Found
 from p2pgrid.protocol.proxy import parse_proxy
-from p2pgrid.protocol.records import NodeRecord
+from p2pgrid.protocol.queries import Forms, query_of
 from p2pgrid.protocol.web import BY_PEER_ID, is_web
 
 
@@ -99,6 +98,9 @@ class Client:
         )
         self.network_list = Networks(self._known_networks, self, wallet=self.wallet)
         """What ``networks`` shows."""
+        self._searcher = Searcher(
+            lambda: self.peer, self._known, self._known_networks, self, limits=limits, timing=timing
+        )
         self._granted: dict[bytes, tuple[Peer, DomainClient]] = {}
         """By capability: each is a visit of its own, of a peer of its own."""
 
@@ -202,26 +204,27 @@ class Client:
         known.update_addresses(addresses)
         return known
 
-    def search(self, *tags: str) -> SearchResults:
-        """Finds datasets by the DHT alone, without any network: those announced there.
+    def search(self, *words: str, **forms: Unpack[Forms]) -> SearchResults:
+        """The datasets that match, of all networks that this person knows, each listed once.
+
+        All networks are asked at once. One that does not answer within ``Timing.search_s`` makes
+        the result partial, and is named in it. When none answers, or none is known, the DHT finds
+        datasets whose owners announced them there, by whole tags only.
+
+        Args:
+            words: whole tags, with or without ``#``.
+            forms: each a text or several. ``anywhere``: words of the name, the description or a
+                tag; ``description``: words of it; ``tags``, ``name``: parts of a tag, of the
+                name; ``exact_tags``, ``exact_name``: all of it. Everything that is asked for is
+                needed, in any order.
 
         Raises:
-            NetworkUnreachableError: none of the known peers answered.
-            NetworkKeyError: none did, and at least one is not in our closed network.
+            InvalidQueryError: nothing is asked for, or in a form that there is not; or no whole
+                tag, and no network is known.
+            NetworkUnreachableError: nobody answered at all.
+            NetworkKeyError: nobody did, and at least one is not in our closed network.
         """
-        if not tags:
-            raise SchemaError(field="tags", problem="name at least one")
-        self._join()
-        datasets: list[DatasetPointer] = []
-        partial = False
-        for peer_id, record in self.peer.find(tags[0]):
-            self._remember(peer_id, record)
-            domain = self.domain(peer_id, record.name, record.addresses)
-            try:
-                datasets.extend(domain.search(*tags))
-            except NetworkError:
-                partial = True
-        return SearchResults(datasets, partial=partial)
+        return self._searcher.everywhere(query_of(*words, **forms))
 
     def known_network(self, known: KnownNetwork) -> NetworkClient:
         """A network of the history, and no other: where it was last, or where it is now.
@@ -236,17 +239,6 @@ class Client:
             )
         except TransportError:
             return self.network(known.address if is_web(known.address) else BY_PEER_ID + peer_id)
-
-    def read_found(self, found: Found, network: str = "") -> SearchResults:
-        """Results from records that a network gave: each is believed by its signature only."""
-        datasets = []
-        for record in found.records:
-            body, peer_id = read_dataset(record)
-            domain = self.domain(peer_id, body.domain, body.addresses)
-            domain.network = domain.network or network
-            self._known.remember(peer_id, name=body.domain, kind="domain", addresses=body.addresses)
-            datasets.append(DatasetPointer(domain, body))
-        return SearchResults(datasets, partial=found.partial)
 
     def accept(self, text: str) -> Any:
         """A handle to what somebody shared with one of this wallet's keys.
@@ -320,14 +312,13 @@ class Client:
         )
 
     def _network_client(self, reached: Reached, address: str) -> NetworkClient:
-        peer_id, name = reached.peer_id, reached.record.name
         return NetworkClient(
             self.peer,
-            peer_id=peer_id,
-            name=name,
+            peer_id=reached.peer_id,
+            name=reached.record.name,
             address=address,
             addresses=reached.addresses,
-            read=lambda found: self.read_found(found, name),
+            find=self._searcher.one,
         )
 
     def _started_peer(self) -> Peer:
@@ -346,18 +337,6 @@ class Client:
             routing=Routing(self.proxy),
         )
 
-    def _remember(self, peer_id: PeerId, record: NodeRecord) -> None:
-        self._known.remember(
-            peer_id, name=record.name, kind=record.kind, addresses=record.addresses
-        )
-
-    def _join(self) -> None:
-        addresses = self._known.addresses()
-        if self.peer.join(addresses) == 0:
-            raise NetworkUnreachableError(
-                peer="of the DHT", addresses=len(addresses), reason="no known peer answered"
-            )
-
 
 @cache
 def default_client() -> Client:
@@ -372,14 +351,14 @@ def connect(address: str) -> NetworkClient | DomainClient:
     return default_client().connect(address)
 
 
+def search(*words: str, **forms: Unpack[Forms]) -> SearchResults:
+    """The datasets that match, of all known networks; see ``Client.search``."""
+    return default_client().search(*words, **forms)
+
+
 def save_network(address: str) -> Table:
     """Connects to a network and keeps it in ``p2pgrid.networks``; see ``Client.save_network``."""
     return default_client().save_network(address)
-
-
-def search(*tags: str) -> SearchResults:
-    """Finds announced datasets by the DHT alone; see ``Client.search``."""
-    return default_client().search(*tags)
 
 
 def accept(text: str) -> Any:

@@ -1,22 +1,24 @@
 """A network, as a scientist sees it: a registry whose answers are checked, not trusted."""
 
-import html
 from collections.abc import Callable, Sequence
 
-from typing_extensions import override
+from typing_extensions import Unpack, override
 
-from p2pgrid.client.datasets import SearchResults
+from p2pgrid.client.asking import Asked
+from p2pgrid.client.display import Display, Displayed, reached_at
+from p2pgrid.client.results import SearchResults
 from p2pgrid.errors import DisconnectedError, NetworkUnreachableError, PeerUnreachableError
 from p2pgrid.ids import PeerId
 from p2pgrid.net.calls import ask
 from p2pgrid.net.link import Link
 from p2pgrid.net.peer import Peer
-from p2pgrid.protocol.messages import Describe, Found, NetworkStatus, Search
+from p2pgrid.protocol.messages import Describe, NetworkStatus
+from p2pgrid.protocol.queries import Forms, Query, query_of
 
-Read = Callable[[Found], SearchResults]
+Find = Callable[[Asked, Query], SearchResults]
 
 
-class NetworkClient:
+class NetworkClient(Displayed):
     """A network. It can leave things out of its answers, but it cannot make them up."""
 
     def __init__(
@@ -27,7 +29,7 @@ class NetworkClient:
         name: str,
         address: str,
         addresses: Sequence[str],
-        read: Read,
+        find: Find,
     ) -> None:
         self.peer_id = peer_id
         self.name = name
@@ -35,18 +37,20 @@ class NetworkClient:
         """As it was given to ``connect``."""
         self.addresses = tuple(addresses)
         """The multiaddrs in its record."""
-        self._peer, self._read = peer, read
+        self._peer, self._find = peer, find
         self._is_connected = True
 
-    def search(self, *tags: str) -> SearchResults:
-        """The datasets that have all these tags; ``#`` and case do not matter.
+    def search(self, *words: str, **forms: Unpack[Forms]) -> SearchResults:
+        """The datasets that match, of this network only; see ``p2pgrid.search`` for the words.
+
+        What the network gives and is not to be believed is left out: see ``results.rejected``.
 
         Raises:
+            InvalidQueryError: nothing is asked for, or in a form that there is not.
             NetworkUnreachableError: the network does not answer.
             DisconnectedError: ``disconnect`` was called.
-            RecordError: it gave a record that is not signed by the domain that it names.
         """
-        return self._read(ask(self._link(), Search(tags=tags), Found))
+        return self._find(Asked(self.name, self.link, signer=None), query_of(*words, **forms))
 
     def status(self) -> NetworkStatus:
         """How much it lists, and how many of its domains are connected to it now: its own claim.
@@ -55,7 +59,7 @@ class NetworkClient:
             NetworkUnreachableError: the network does not answer.
             DisconnectedError: ``disconnect`` was called.
         """
-        return ask(self._link(), Describe(), NetworkStatus)
+        return ask(self.link(), Describe(), NetworkStatus)
 
     def disconnect(self) -> None:
         """Ends the link; this object is of no use afterwards, others are not affected."""
@@ -64,14 +68,17 @@ class NetworkClient:
             self._peer.hang_up(self.peer_id)
 
     @override
-    def __repr__(self) -> str:
-        state = "" if self._is_connected else ", disconnected"
-        return f"<NetworkClient {self.name!r} at {self.address} ({self.peer_id}){state}>"
+    def _display(self) -> Display:
+        title = reached_at(f"NetworkClient {self.name}", (self.address,))
+        return Display(title, (("", "" if self._is_connected else "disconnected"),))
 
-    def _repr_html_(self) -> str:
-        return f"<code>{html.escape(repr(self))}</code>"
+    def link(self) -> Link:
+        """The open link; dials when there is none.
 
-    def _link(self) -> Link:
+        Raises:
+            NetworkUnreachableError: the network does not answer.
+            DisconnectedError: ``disconnect`` was called.
+        """
         if not self._is_connected:
             raise DisconnectedError(network=self.name)
         try:

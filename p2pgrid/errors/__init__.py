@@ -5,7 +5,9 @@ P2PGridError
 │   ├── MissingExtraError            101  install an extra
 │   ├── WalletError                  110  the wallet file cannot be used as it is
 │   │   ├── WalletLockedError        111  give the passphrase
-│   │   └── NoKeyError               112  make a key for this domain
+│   │   ├── NoKeyError               112  make a key for this domain
+│   │   └── WalletConflictError      113  an import has other keys for the same domains
+│   ├── PasswordError (ValueError)   114  a new password or its name is not fit
 │   ├── NodeError                    120  a node did not start or stop
 │   │   ├── PortInUseError           121  choose another port
 │   │   ├── InsecureListenerError    122  a Ray socket is reachable from outside: refused
@@ -45,6 +47,10 @@ P2PGridError
 │   ├── PublishNotPermittedError     303  this user may not publish here
 │   ├── PermissionDeniedError        304  this user's role does not allow the call
 │   ├── MoveNotPermittedError        305  the owner does not let this object go to that domain
+│   ├── AccountExistsError           306  the name is taken: log in, or choose another
+│   ├── SignupClosedError            307  only the owner makes accounts here
+│   ├── TooManyAttemptsError         308  wait so many seconds, or log in by a key
+│   ├── SetupTokenError              309  wrong, used or expired, or there is an owner
 │   └── CapabilityError              310  a token does not give this right; ``reason`` says why
 ├── DataError                        4xx  change the data or the expression
 │   ├── ShapeError (ValueError)      401
@@ -55,10 +61,12 @@ P2PGridError
 │   ├── SchemaError (ValueError)     406  a description of data is not valid
 │   ├── ArgumentError (TypeError)    407  a call does not fit the method's signature
 │   ├── ValueTypeError (TypeError)   408  a value of this type cannot cross a border
+│   ├── InvalidQueryError (ValueError) 409  a search in a form that does not exist
 │   ├── SchemaMismatchError (ValueError) 420  two descriptions of data differ, or data from theirs
 │   ├── BoundsError (ValueError)     421  values outside the bounds of their column
 │   ├── MissingValuesError (ValueError) 422  rows without a value
-│   └── SourceError (ValueError)     423  a table or a file holds what cannot be published
+│   ├── SourceError (ValueError)     423  a table or a file holds what cannot be published
+│   └── UnfitValuesError (ValueError) 424 a domain refuses values that do not fit their schema
 ├── BudgetError                      5xx  use more noise, or ask for more budget
 │   └── BudgetPolicyError (ValueError) 501  the numbers of a privacy budget contradict each other
 ├── ComputeError                     6xx
@@ -82,12 +90,16 @@ remote person may read.
 from p2pgrid.errors.access import (
     CAPABILITY_REASONS,
     AccessDenied,
+    AccountExistsError,
     AuthenticationError,
     CapabilityError,
     GetNotPermittedError,
     MoveNotPermittedError,
     PermissionDeniedError,
     PublishNotPermittedError,
+    SetupTokenError,
+    SignupClosedError,
+    TooManyAttemptsError,
 )
 from p2pgrid.errors.base import InternalError, P2PGridError
 from p2pgrid.errors.compute import (
@@ -117,8 +129,10 @@ from p2pgrid.errors.config import (
     NodeNotFoundError,
     NoKeyError,
     NotAGridNetworkError,
+    PasswordError,
     PortInUseError,
     UnknownPeerError,
+    WalletConflictError,
     WalletError,
     WalletLockedError,
 )
@@ -128,6 +142,7 @@ from p2pgrid.errors.data import (
     DataError,
     DtypeError,
     DuplicateError,
+    InvalidQueryError,
     MissingValuesError,
     RemoteIndexError,
     SchemaError,
@@ -135,6 +150,7 @@ from p2pgrid.errors.data import (
     ShapeError,
     SourceError,
     TooLargeError,
+    UnfitValuesError,
     ValueTypeError,
 )
 from p2pgrid.errors.network import (
@@ -168,6 +184,7 @@ __all__ = [
     "CAPABILITY_REASONS",
     "MOVE_FAILURES",
     "AccessDenied",
+    "AccountExistsError",
     "ActorDiedError",
     "ActorUnavailableError",
     "ActorUnschedulableError",
@@ -196,6 +213,7 @@ __all__ = [
     "IdentityMismatchError",
     "InsecureListenerError",
     "InternalError",
+    "InvalidQueryError",
     "LocalProtocolError",
     "MissingExtraError",
     "MissingValuesError",
@@ -213,6 +231,7 @@ __all__ = [
     "ObjectGoneError",
     "OversizedRecordError",
     "P2PGridError",
+    "PasswordError",
     "PeerUnreachableError",
     "PermissionDeniedError",
     "PortInUseError",
@@ -226,19 +245,24 @@ __all__ = [
     "RemoteTimeoutError",
     "SchemaError",
     "SchemaMismatchError",
+    "SetupTokenError",
     "ShapeError",
+    "SignupClosedError",
     "SourceError",
     "StaleRecordError",
     "TaskCancelledError",
     "TaskError",
     "TooLargeError",
+    "TooManyAttemptsError",
     "TransferCancelledError",
     "TransferError",
     "TransportError",
     "UnavailableError",
+    "UnfitValuesError",
     "UnknownPeerError",
     "UnsupportedRemoteOpError",
     "ValueTypeError",
+    "WalletConflictError",
     "WalletError",
     "WalletLockedError",
 ]

@@ -45,6 +45,30 @@ class NoKeyError(WalletError):
         self.domain, self.user = domain, user
 
 
+class WalletConflictError(WalletError):
+    """A file of keys and the wallet have different keys for the same place."""
+
+    code = 113
+
+    def __init__(self, *, conflicts: int, keys: int, first: str) -> None:
+        super().__init__(
+            f"{conflicts} of {keys} keys are for domains (the first: {first}) for which the wallet "
+            "has other keys; nothing was imported. Keep yours with conflicts='keep', or take "
+            "theirs with conflicts='replace'"
+        )
+        self.conflicts, self.keys, self.first = conflicts, keys, first
+
+
+class PasswordError(ConfigError, ValueError):
+    """A new password, or the name for it, is not fit for an account."""
+
+    code = 114
+
+    def __init__(self, *, problem: str) -> None:
+        super().__init__(f"{problem}; nothing was sent to the domain")
+        self.problem = problem
+
+
 class NodeError(ConfigError):
     """A node did not start, did not stop, or is not what was expected."""
 

@@ -92,6 +92,16 @@ class ValueTypeError(DataError, TypeError):
         self.kind = kind
 
 
+class InvalidQueryError(DataError, ValueError):
+    """A search asks for what cannot be searched for."""
+
+    code = 409
+
+    def __init__(self, *, form: str, problem: str) -> None:
+        super().__init__(f"search by {form}: {problem}")
+        self.form, self.problem = form, problem
+
+
 class SchemaMismatchError(DataError, ValueError):
     """A table is not what its schema says, or two schemas that should be one differ."""
 
@@ -146,3 +156,18 @@ class SourceError(DataError, ValueError):
     def __init__(self, *, source: str, problem: str) -> None:
         super().__init__(f"{source}: {problem}")
         self.source, self.problem = source, problem
+
+
+class UnfitValuesError(DataError, ValueError):
+    """A domain refuses values that are not what their schema says.
+
+    Only the owner who publishes them learns of it: it says how many there are, and no value.
+    """
+
+    code = 424
+
+    def __init__(self, *, what: str, problem: str) -> None:
+        super().__init__(
+            f"{what}: {problem}; nothing was published, prepare the dataset again from its source"
+        )
+        self.what, self.problem = what, problem

@@ -6,8 +6,6 @@ names are not. What travels and is stored are the signed bytes, never a re-encod
 """
 
 import hashlib
-import re
-import unicodedata
 from typing import Annotated, Literal
 
 import msgspec
@@ -26,6 +24,7 @@ from p2pgrid.protocol.budgets import UserBudget
 from p2pgrid.protocol.malformed import MALFORMED
 from p2pgrid.protocol.metadata import MAX_ENTRIES, MAX_KEY, MAX_VALUE
 from p2pgrid.protocol.schemas import DatasetSchema
+from p2pgrid.protocol.text import folded
 
 DOMAIN_SEPARATION = b"p2pgrid/record/1\0"
 TAG_SEPARATION = b"p2pgrid/tag/1\0"
@@ -60,7 +59,7 @@ _DatasetId = Annotated[DatasetId, msgspec.Meta(min_length=ID_BYTES, max_length=I
 _PublicKey = Annotated[
     bytes, msgspec.Meta(min_length=PUBLIC_KEY_BYTES, max_length=PUBLIC_KEY_BYTES)
 ]
-_Metadata = Annotated[
+PublicMetadata = Annotated[
     dict[
         Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_KEY)],
         Annotated[str, msgspec.Meta(max_length=MAX_VALUE)] | int | float | bool | None,
@@ -122,7 +121,7 @@ class DatasetRecord(msgspec.Struct, frozen=True, tag="dataset", forbid_unknown_f
     expires: _Count
     addresses: _Addresses = ()
     schema: DatasetSchema | None = None
-    metadata: _Metadata = {}
+    metadata: PublicMetadata = {}
     frameworks: _Frameworks = ()
     worst_case_user_budget: UserBudget | None = None
     private: bool = True
@@ -241,14 +240,18 @@ def dht_key(peer: PeerId) -> str:
     return f"/{DHT_NAMESPACE}/{digest[:KEY_HEX_DIGITS]}"
 
 
+def bare_tag(text: str) -> str:
+    """A tag as it is compared: folded, and without ``#`` in front; maybe nothing is left."""
+    return folded(text).lstrip("# ")
+
+
 def normalise_tag(text: str) -> str:
-    """The one spelling of a tag: without ``#`` and outer space, case folded, Unicode NFKC.
+    """The one spelling of a tag, see ``bare_tag``.
 
     Raises:
         SchemaError: nothing is left of it, or more than ``TAG_CHARACTERS``.
     """
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    tag = re.sub(r"^[\s#]+|\s+$", "", folded)
+    tag = bare_tag(text)
     if not 1 <= len(tag) <= TAG_CHARACTERS:
         raise SchemaError(
             field="tag", problem=f"has {len(tag)} characters; 1 to {TAG_CHARACTERS} are allowed"

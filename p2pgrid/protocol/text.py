@@ -1,4 +1,4 @@
-"""Texts of people: what they may hold, and tables made of them for terminals and notebooks."""
+"""Texts of people: what they may hold, how they are compared, and tables made of them."""
 
 import html
 import unicodedata
@@ -44,6 +44,15 @@ def _require_length(field: str, text: str, least: int, most: int) -> None:
         raise SchemaError(field=field, problem=problem)
 
 
+def folded(text: str) -> str:
+    """The form in which texts are compared: NFKC, case folded, white space as single spaces.
+
+    It holds no NUL and no line end; both may serve as separators of such texts.
+    """
+    once = unicodedata.normalize("NFKC", text).casefold()
+    return " ".join(unicodedata.normalize("NFKC", once).replace("\0", " ").split())
+
+
 def text_table(rows: Rows) -> str:
     """The rows as lines with aligned columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -60,14 +69,24 @@ def html_table(rows: Rows) -> str:
     return f"<table>{''.join(lines)}</table>"
 
 
+def html_text(text: str) -> str:
+    """The text as a paragraph of HTML, escaped; of no text, nothing."""
+    return f"<p>{html.escape(text)}</p>" if text else ""
+
+
 def one_line(text: str) -> str:
     """The text with every run of white space as one space."""
     return " ".join(text.split())
 
 
+def printable(text: str) -> str:
+    """The text in one line, without what a terminal would obey instead of showing it."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in one_line(text))
+
+
 def cut(text: str) -> str:
-    """The text in one line, shortened for display."""
-    line = one_line(text)
+    """The text for display: printable, and shortened."""
+    line = printable(text)
     return line if len(line) <= SHOWN else f"{line[:SHOWN]}..."
 
 

@@ -11,6 +11,7 @@ from p2pgrid.errors import P2PGridError
 from p2pgrid.net.link import Inbound, Link, OnRequest, Reply
 from p2pgrid.net.transport import FrameStream
 from p2pgrid.protocol.messages import Search
+from p2pgrid.protocol.queries import Query
 from tests.contract.worlds import DAY_S, RawPeer, World, streams
 
 PATIENT = Timing(request_s=DAY_S)
@@ -19,12 +20,12 @@ UNHURRIED = Timing(request_s=DAY_S, ping_every_s=2 * DAY_S, silent_after_s=2 * D
 
 
 def question(number: int) -> Search:
-    return Search(tags=(str(number),))
+    return Search(Query(exact_tags=(str(number),)))
 
 
 def number_in(message: object) -> int:
     assert isinstance(message, Search)
-    return int(message.tags[0])
+    return int(message.query.exact_tags[0])
 
 
 def echo(inbound: Inbound) -> None:

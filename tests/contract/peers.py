@@ -7,6 +7,7 @@ from typing import Any
 from p2pgrid.net.link import Inbound, Link, Reply
 from p2pgrid.net.peer import Peer
 from p2pgrid.protocol.messages import Search
+from p2pgrid.protocol.queries import Query
 from tests.contract.worlds import LISTEN, seed_of
 
 WAIT_S = 30.0
@@ -47,4 +48,4 @@ def link(near: Peer, far: Peer) -> Link:
 
 
 def ask(near: Peer, far: Peer, text: str = "hello") -> Reply:
-    return link(near, far).request(Search(tags=(text,))).result(WAIT_S)
+    return link(near, far).request(Search(Query(exact_tags=(text,)))).result(WAIT_S)

@@ -13,6 +13,7 @@ from p2pgrid.net.memory import Faults
 from p2pgrid.protocol import faults
 from p2pgrid.protocol.codec import Kind
 from p2pgrid.protocol.messages import Done, Search
+from p2pgrid.protocol.queries import Query
 from tests.contract.links import against_raw, echo, ignore, linked, outcome, question, running
 from tests.contract.worlds import MIB, Memory, World, run, streams
 
@@ -94,7 +95,7 @@ def test_there_is_room_again_when_the_bytes_are_gone(world: World) -> None:
 @pytest.mark.parametrize("size", [0, 300_000])
 def test_a_peer_that_does_not_read_cannot_make_the_node_queue(world: World, size: int) -> None:
     # Of size 0 the header is what is large: such answers are never refused for their bytes.
-    large = Search(tags=tuple("x" * 100 for _ in range(32)))
+    large = Search(Query(exact_tags=tuple(f"{number:0100}" for number in range(32))))
     limits = Limits(queue=MIB, requests=16)
     most = limits.queue + 2 * size + 2 * limits.requests * 4000
 

@@ -17,6 +17,7 @@ from p2pgrid.net.peer import Peer
 from p2pgrid.net.portal import Portal
 from p2pgrid.net.transport import Discovery, FrameStream, Transport
 from p2pgrid.protocol.messages import Search
+from p2pgrid.protocol.queries import Query
 from tests.contract.peers import WAIT_S, Grid, ask, echo, link
 from tests.contract.worlds import peer_of
 
@@ -148,7 +149,7 @@ def test_peers_that_dial_each_other_at_once_share_one_link(
         for future in dials:
             future.result(WAIT_S)
         for near, far in ((one, two), (two, one)):  # may cross the choice of the link
-            error = link(near, far).request(Search(tags=("early",))).exception(WAIT_S)
+            error = link(near, far).request(Search(Query(exact_tags=("early",)))).exception(WAIT_S)
             assert error is None or isinstance(error, TransportError)
         expect_one_link(one, two, asked_over=asked_over)
         ended = link(one, two)

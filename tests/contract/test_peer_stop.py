@@ -21,6 +21,7 @@ from p2pgrid.net.link import Inbound
 from p2pgrid.net.peer import Peer, libp2p_peer
 from p2pgrid.net.portal import Portal
 from p2pgrid.protocol.messages import Search
+from p2pgrid.protocol.queries import Query
 from p2pgrid.protocol.records import NodeRecord, sign
 from p2pgrid.testing.network import MemoryNetwork
 from tests.contract.peers import WAIT_S, Grid, ask, echo, link
@@ -54,14 +55,14 @@ def test_a_stop_leaves_no_thread_and_no_socket() -> None:
 def test_a_stop_ends_all_requests_and_links(grid: Grid) -> None:
     one, two = grid.peer(1), grid.peer(2, on_request=ignore)
     links = [link(one, two), link(two, one)]
-    futures = [links[0].request(Search(tags=(str(n),))) for n in range(10)]
+    futures = [links[0].request(Search(Query(exact_tags=(str(n),)))) for n in range(10)]
     one.stop()
     for future in futures:
         assert isinstance(future.exception(WAIT_S), TransportError)
     assert {grid.over.get(timeout=WAIT_S) for _ in links} == set(links)
     assert not any(each.is_open for each in links)
     with pytest.raises(TransportError):
-        links[0].request(Search(tags=()))
+        links[0].request(Search(Query()))
     links[0].close_soon("again")
 
 
@@ -69,7 +70,7 @@ def test_the_end_of_a_shared_thread_ends_its_peers(memory: MemoryNetwork) -> Non
     peers = [memory.peer(seed_of(number), on_request=ignore) for number in (1, 2)]
     for peer in peers:
         peer.start()
-    pending = link(peers[0], peers[1]).request(Search(tags=()))
+    pending = link(peers[0], peers[1]).request(Search(Query()))
     memory.close()
     assert isinstance(pending.exception(WAIT_S), TransportError)
     for peer in peers:

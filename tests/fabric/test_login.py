@@ -27,6 +27,7 @@ from p2pgrid.protocol.messages import (
     Search,
     Value,
 )
+from p2pgrid.protocol.queries import Query
 from tests.fabric.conftest import FabricNode, Grid
 from tests.fabric.strangers import Stranger
 
@@ -126,7 +127,7 @@ def test_a_message_for_another_kind_of_node_ends_the_link_and_nothing_else(
 ) -> None:
     stranger, bystander = Stranger(grid, bob), grid.owner_of(bob)
     with pytest.raises(TransportError):
-        ask(stranger.link, Search(tags=("a",)), Done)
+        ask(stranger.link, Search(Query(exact_tags=("a",))), Done)
     assert [account.name for account in bystander.users.list()] == ["owner"]
 
 

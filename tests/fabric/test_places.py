@@ -15,6 +15,7 @@ from p2pgrid.errors import (
 from p2pgrid.net.calls import ask
 from p2pgrid.net.link import Link
 from p2pgrid.protocol.messages import Done, Incoming, Reserve, Reserved
+from p2pgrid.protocol.queries import query_of
 from p2pgrid.protocol.records import NodeRecord, SignedRecord
 from tests.fabric.conftest import FabricNode, Grid
 
@@ -70,7 +71,7 @@ def test_a_relayed_domain_is_listed_at_the_addresses_of_its_place(
     assert isinstance(body, NodeRecord)
     assert body.addresses[1:] == circuits
     grid.owner_of(ward).publish("d", [1.0], tags=("#t",))
-    listed = city.registry.search(["t"])[0]
+    listed = city.registry.search(query_of("t")).records[0]
     assert circuits[0].encode() in listed
 
 

@@ -40,6 +40,7 @@ from p2pgrid.net.transport import FrameStream
 from p2pgrid.protocol import codec
 from p2pgrid.protocol.codec import Kind
 from p2pgrid.protocol.messages import Search
+from p2pgrid.protocol.queries import Query
 from tests.contract.worlds import open_sockets
 
 pytestmark = [pytest.mark.libp2p, pytest.mark.usefixtures("no_socket_left")]
@@ -168,7 +169,7 @@ class Here:
         return self.peer.link_to(node.peer, node.addresses)
 
     def ask(self, node: Node) -> Reply:
-        return self.link(node).request(Search(tags=("hello",))).result(TEST_S)
+        return self.link(node).request(Search(Query(exact_tags=("hello",)))).result(TEST_S)
 
 
 @contextmanager
@@ -180,7 +181,7 @@ def here(**timing: float) -> Iterator[Here]:
         it.peer.stop()
 
 
-HOLD = Search(tags=("hold",))
+HOLD = Search(Query(exact_tags=("hold",)))
 
 
 def test_a_peer_that_is_killed_ends_its_requests_at_once(start_node: StartNode) -> None:
@@ -256,7 +257,7 @@ def test_hundreds_of_links_leak_nothing(start_node: StartNode) -> None:
         sockets = open_sockets()
         for _ in range(300):
             link = me.link(node)
-            assert link.request(Search(tags=("hello",))).exception(TEST_S) is None
+            assert link.request(Search(Query(exact_tags=("hello",)))).exception(TEST_S) is None
             link.close_soon("the next one")
             assert me.over.get(timeout=TEST_S) is link
         me.ask(node)

@@ -10,7 +10,9 @@ from p2pgrid.errors import RemoteProtocolError
 from p2pgrid.protocol import messages as m, values as v
 from p2pgrid.protocol.arrays import ArrayHeader
 from p2pgrid.protocol.codec import Envelope, Kind, decode, encode
+from p2pgrid.protocol.counts import Counts
 from p2pgrid.protocol.messages import Message, Op, Operate, Slice
+from p2pgrid.protocol.queries import Query
 from p2pgrid.protocol.signatures import ActorClassInfo, MethodInfo, Parameter
 
 LIMIT = 1 << 30
@@ -19,6 +21,7 @@ TYPES: tuple[type[Any], ...] = get_args(Message)
 OWN = b"sessionprefix" + bytes(3)
 KEY = bytes(range(32))
 HEADER = ArrayHeader("float32", (1, 2), 0)
+QUERY = Query(exact_tags=("#bp",), anywhere=("heart",))
 COUNTER = ActorClassInfo(
     "Counter",
     (Parameter("start", "int", has_default=True),),
@@ -142,29 +145,35 @@ GOLDEN: dict[str, Golden] = {
     ),
     "list-datasets": (
         Kind.REQUEST,
-        m.ListDatasets(("#bp",)),
+        m.ListDatasets(QUERY, 7),
         b"",
-        "260000002200000094000782a474797065ad6c6973742d6461746173657473a47461677391a323627090",
+        "6e0000006a00000094000783a474797065ad6c6973742d6461746173657473a5717565727986a861"
+        "6e79776865726591a56865617274a47461677390aa65786163745f7461677391a26270ab64657363"
+        "72697074696f6e90a46e616d6590aa65786163745f6e616d6590a561667465720790",
     ),
     "search": (
         Kind.REQUEST,
-        m.Search(("#bp",)),
+        m.Search(QUERY, 7, 20),
         b"",
-        "1f0000001b00000094000782a474797065a6736561726368a47461677391a323627090",
+        "6e0000006a00000094000784a474797065a6736561726368a5717565727986a8616e797768657265"
+        "91a56865617274a47461677390aa65786163745f7461677391a26270ab6465736372697074696f6e"
+        "90a46e616d6590aa65786163745f6e616d6590a5616674657207a56c696d69741490",
     ),
     "found": (
         Kind.ANSWER,
-        m.Found((b"record",), partial=True),
+        m.Found((b"record",), 7, Counts(1, 2, 3, 4, 5)),
         b"",
-        "2e0000002a00000094010783a474797065a5666f756e64a77265636f72647391c4067265636f7264"
-        "a77061727469616cc390",
+        "7d0000007900000094010784a474797065a5666f756e64a77265636f72647391c4067265636f7264"
+        "a46e65787407a6636f756e747385b464697374726962757465645f646174617365747301a8646174"
+        "617365747302a774656e736f727303af646174617365745f736368656d617304ae74656e736f725f"
+        "736368656d61730590",
     ),
     "join": (
         Kind.REQUEST,
-        m.Join(b"node", (b"record",)),
+        m.Join(b"node", (b"record",), more=True),
         b"",
-        "300000002c00000094000783a474797065a46a6f696ea46e6f6465c4046e6f6465a8646174617365"
-        "747391c4067265636f726490",
+        "360000003200000094000784a474797065a46a6f696ea46e6f6465c4046e6f6465a8646174617365"
+        "747391c4067265636f7264a46d6f7265c390",
     ),
     "describe": (
         Kind.REQUEST,

@@ -22,7 +22,9 @@ from p2pgrid.protocol.codec import (
     frame_size,
 )
 from p2pgrid.protocol.messages import Op, Operate, Slice
+from p2pgrid.protocol.queries import Query
 from tests.unit.frames import GOLDEN, KEY, LIMIT, MIB, OWN, TYPES, whole
+from tests.unit.searching import queries
 
 # --- golden bytes -----------------------------------------------------------------------------
 
@@ -76,6 +78,8 @@ def strategy_of(kind: Any, meta: Meta | None = None) -> st.SearchStrategy[Any]:
         return st.sampled_from(args)
     if origin in (Union, UnionType):
         return st.one_of([strategy_of(arg) for arg in args])
+    if kind is Query:  # most texts are none
+        return queries()
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return struct_of(kind)
     return _plain(origin or kind, args, meta or Meta())

@@ -11,6 +11,7 @@ from p2pgrid.protocol import messages as m, values
 from p2pgrid.protocol.arrays import MAX_DIMS, MAX_ELEMENTS
 from p2pgrid.protocol.codec import MAX_BUFFERS, decode
 from p2pgrid.protocol.messages import Message, Op, Operate
+from p2pgrid.protocol.queries import Query
 from p2pgrid.protocol.signatures import ActorClassInfo, MethodInfo, Parameter
 from tests.unit.frames import COUNTER, HEADER, KEY, OWN, body_of, is_refused, packed, whole
 
@@ -98,8 +99,7 @@ CAPS: dict[str, tuple[int, Callable[[int], Message]]] = {
     "allowed accounts": (10_000, lambda n: a_publish(allowed=("n",) * n)),
     "allowed domains": (256, lambda n: a_publish(allowed_domains=("p",) * n)),
     "tensors": (256, lambda n: a_publish(tensors=(m.NewTensor("t", OWN, HEADER),) * n)),
-    "tags of a search": (32, lambda n: m.Search(("t",) * n)),
-    "tags of a list": (32, lambda n: m.ListDatasets(("t",) * n)),
+    "records of a search": (m.MAX_RECORDS, lambda n: m.Search(Query(), limit=n)),
     "records": (m.MAX_RECORDS, lambda n: m.Found((b"r",) * n)),
     "record": (m.MAX_RECORD_BYTES, lambda n: m.Found((bytes(n),))),
     "records of a join": (m.MAX_RECORDS, lambda n: m.Join(b"", (b"r",) * n)),

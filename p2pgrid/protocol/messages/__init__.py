@@ -54,10 +54,19 @@ from p2pgrid.protocol.messages.calls import (
     TakeResults,
 )
 from p2pgrid.protocol.messages.datasets import (
+    MAX_PARTS,
+    AskEntitySecret,
+    EntitySecret,
     Found,
     Join,
     ListDatasets,
+    ListParts,
+    NewPart,
     NewTensor,
+    Part,
+    PartKind,
+    Parts,
+    Place,
     Publish,
     Published,
     Search,
@@ -125,6 +134,10 @@ Message = (
     | Holdings
     | Publish
     | Published
+    | AskEntitySecret
+    | EntitySecret
+    | ListParts
+    | Parts
     | ListDatasets
     | Search
     | Found
@@ -173,6 +186,7 @@ __all__ = [
     "MAX_HOLDINGS",
     "MAX_INPUTS",
     "MAX_OPERATIONS",
+    "MAX_PARTS",
     "MAX_RECORDS",
     "MAX_RECORD_BYTES",
     "MAX_RELAY_ADDRESS",
@@ -188,6 +202,7 @@ __all__ = [
     "ActorOptions",
     "Amount",
     "Arguments",
+    "AskEntitySecret",
     "AwaitResults",
     "Begin",
     "ByteCount",
@@ -205,6 +220,7 @@ __all__ = [
     "Durable",
     "EncodedCapability",
     "Enrol",
+    "EntitySecret",
     "FailedOp",
     "Failure",
     "FetchChunk",
@@ -223,6 +239,7 @@ __all__ = [
     "ListClasses",
     "ListDatasets",
     "ListObjects",
+    "ListParts",
     "Login",
     "Make",
     "Message",
@@ -230,6 +247,7 @@ __all__ = [
     "Name",
     "NamedArguments",
     "NetworkStatus",
+    "NewPart",
     "NewTensor",
     "Op",
     "OpenDownload",
@@ -241,7 +259,11 @@ __all__ = [
     "OptionalName",
     "Outcome",
     "Param",
+    "Part",
+    "PartKind",
+    "Parts",
     "Peer",
+    "Place",
     "PublicKey",
     "Publish",
     "Published",
