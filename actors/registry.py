@@ -15,7 +15,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
-from actors import listing
+from actors.listing import Listing, remove_expired
+from actors.ports import Census
 from actors.registry_file import open_registry
 from actors.search_index import selections
 from p2pgrid.errors import QuotaExceededError, RecordError, StaleRecordError
@@ -79,18 +80,26 @@ class Registry:
         if self._sequence_of(peer) > own.seq:
             raise StaleRecordError(f"a newer record of {peer} is known")
         with self._journal.transaction() as connection:
-            listing.remove_expired(connection, int(self._now()), most=EXPIRED_AT_ONCE)
-            number = listing.put_node(connection, peer, own)
+            remove_expired(connection, int(self._now()), most=EXPIRED_AT_ONCE)
+            listing = Listing(connection, peer, own)
             for record, body in zip(datasets, bodies, strict=True):
-                listing.put_dataset(connection, number, own.seq, record, body)
+                listing.put(record, body)
             if not more:
-                listing.remove_unlisted(connection, number, own.seq)
-            self._require_room(number)
+                listing.remove_others()
+            self._require_room(listing.count())
 
     def lists(self, peer: str) -> bool:
         """Whether a peer has joined, and its record has not expired."""
         known = self._journal.rows("SELECT expires FROM nodes WHERE peer = ?", peer)
         return bool(known) and known[0][0] > self._now()
+
+    def census(self) -> Census:
+        """How much is listed and has not expired."""
+        now = int(self._now())
+        domains = "SELECT peer, name FROM nodes WHERE kind = 'domain' AND expires > ?"
+        names = {PeerId(peer): name for peer, name in self._journal.rows(domains, now)}
+        ((datasets,),) = self._journal.rows("SELECT count(*) FROM datasets WHERE expires > ?", now)
+        return Census(domains=names, datasets=datasets)
 
     def search(self, query: Query, *, after: int = 0, limit: int = MAX_RECORDS) -> Found:
         """A page of the records that match, in the order in which they were first listed.
@@ -132,8 +141,7 @@ class Registry:
         known = self._journal.rows("SELECT seq FROM nodes WHERE peer = ?", peer)
         return int(known[0][0]) if known else 0
 
-    def _require_room(self, node: int) -> None:
-        ((listed,),) = self._journal.rows("SELECT count(*) FROM datasets WHERE node = ?", node)
+    def _require_room(self, listed: int) -> None:
         if listed > self._most_listed:
             what = "datasets of one domain"
             raise QuotaExceededError(what=what, needed=listed, limit=self._most_listed)

@@ -17,8 +17,8 @@ from actors.journal import Journal
 # word reads all of them; records are apart.
 TABLES = """
 CREATE TABLE IF NOT EXISTS nodes (
-    node INTEGER PRIMARY KEY, peer TEXT NOT NULL UNIQUE, seq INTEGER NOT NULL,
-    expires INTEGER NOT NULL
+    node INTEGER PRIMARY KEY, peer TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, name TEXT NOT NULL,
+    seq INTEGER NOT NULL, expires INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS datasets (
     number INTEGER PRIMARY KEY, expires INTEGER NOT NULL, tensors INTEGER NOT NULL,

@@ -19,20 +19,21 @@ if TYPE_CHECKING:
         default_client as default_client,
         search as search,
     )
-    from p2pgrid.client.datasets import (
-        DatasetPointer as DatasetPointer,
-        SearchResults as SearchResults,
-    )
+    from p2pgrid.client.datasets import DatasetPointer as DatasetPointer
     from p2pgrid.client.domain import DomainClient as DomainClient
     from p2pgrid.client.free import free as free
     from p2pgrid.client.launch import Node as Node, launch as launch, start as start, stop as stop
     from p2pgrid.client.network import NetworkClient as NetworkClient
     from p2pgrid.client.pointer import TensorPointer as TensorPointer
+    from p2pgrid.client.results import SearchResults as SearchResults
     from p2pgrid.client.table_pointer import TablePointer as TablePointer
     from p2pgrid.client.waiting import cancel as cancel, get as get, kill as kill, wait as wait
     from p2pgrid.client.wallet import Wallet as Wallet
     from p2pgrid.errors import P2PGridError as P2PGridError
     from p2pgrid.exports import export as export, method as method
+
+    wallet: Wallet
+    """The wallet of this program's client, in ``$P2PGRID_HOME``."""
 
 # A library leaves the choice of handlers to the program; without any, warnings would go to stderr.
 logging.getLogger(__name__).addHandler(logging.NullHandler())
@@ -46,7 +47,7 @@ _HOMES = {
     "Node": "client.launch",
     "P2PGridError": "errors",
     "ResultPointer": "client.call_result",
-    "SearchResults": "client.datasets",
+    "SearchResults": "client.results",
     "TablePointer": "client.table_pointer",
     "TensorPointer": "client.pointer",
     "Wallet": "client.wallet",
@@ -97,6 +98,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
+    if name == "wallet":  # an object, not a name: made with the program's client
+        from p2pgrid.client.connect import default_client
+
+        return default_client().wallet
     if name not in _HOMES:
         raise AttributeError(f"module 'p2pgrid' has no attribute {name!r}")
     return getattr(import_module(f"p2pgrid.{_HOMES[name]}"), name)

@@ -8,23 +8,23 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import Unpack
+
 from p2pgrid.client.accepting import handle_of, read
-from p2pgrid.client.datasets import DatasetPointer, SearchResults
 from p2pgrid.client.domain import DomainClient
 from p2pgrid.client.login import Held
 from p2pgrid.client.network import NetworkClient
-from p2pgrid.client.pages import Answered
+from p2pgrid.client.passphrase import passphrase_from_environment
 from p2pgrid.client.peers import KnownPeers
-from p2pgrid.client.records import read_dataset, read_node
+from p2pgrid.client.records import read_node
+from p2pgrid.client.results import SearchResults
+from p2pgrid.client.search import Searcher
 from p2pgrid.client.sharing import Shared
-from p2pgrid.client.wallet import Wallet, passphrase_from_environment
+from p2pgrid.client.wallet import Wallet
 from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing, default_home
 from p2pgrid.errors import (
     AddressError,
-    NetworkError,
-    NetworkUnreachableError,
     RemoteProtocolError,
-    SchemaError,
 )
 from p2pgrid.ids import PeerId
 from p2pgrid.net.calls import begin
@@ -34,6 +34,7 @@ from p2pgrid.net.peer import Peer, Routing, libp2p_peer
 from p2pgrid.net.streams import peer_id_in
 from p2pgrid.protocol.capability import decode
 from p2pgrid.protocol.proxy import parse_proxy
+from p2pgrid.protocol.queries import Forms, query_of
 from p2pgrid.protocol.records import NodeRecord
 
 
@@ -86,6 +87,9 @@ class Client:
         self._peer = peer
         self._make_peer = make_peer or self._libp2p_peer
         self._domains: dict[PeerId, DomainClient] = {}
+        self._searcher = Searcher(
+            lambda: self.peer, self._known, domain=self.domain, limits=limits, timing=timing
+        )
         self._granted: dict[bytes, tuple[Peer, DomainClient]] = {}
         """By capability: each is a visit of its own, of a peer of its own."""
 
@@ -116,7 +120,7 @@ class Client:
         self._remember(peer_id, record)
         if record.kind == "domain":
             return self.domain(peer_id, record.name, record.addresses or (address,))
-        return NetworkClient(self.peer, peer_id=peer_id, record=record, read=self.read_found)
+        return NetworkClient(self.peer, peer_id=peer_id, record=record, find=self._searcher.one)
 
     def domain(self, peer_id: PeerId, name: str, addresses: Sequence[str]) -> DomainClient:
         """The one client of a domain in this program; nothing is sent yet."""
@@ -126,36 +130,27 @@ class Client:
         known.update_addresses(addresses)
         return known
 
-    def search(self, *tags: str) -> SearchResults:
-        """Finds datasets by the DHT alone, without any network: those announced there.
+    def search(self, *words: str, **forms: Unpack[Forms]) -> SearchResults:
+        """The datasets that match, of all networks that this person knows, each listed once.
+
+        All networks are asked at once. One that does not answer within ``Timing.search_s`` makes
+        the result partial, and is named in it. When none answers, or none is known, the DHT finds
+        datasets whose owners announced them there, by whole tags only.
+
+        Args:
+            words: whole tags, with or without ``#``.
+            forms: each a text or several. ``anywhere``: words of the name, the description or a
+                tag; ``description``: words of it; ``tags``, ``name``: parts of a tag, of the
+                name; ``exact_tags``, ``exact_name``: all of it. Everything that is asked for is
+                needed, in any order.
 
         Raises:
-            NetworkUnreachableError: none of the known peers answered.
-            NetworkKeyError: none did, and at least one is not in our closed network.
+            InvalidQueryError: nothing is asked for, or in a form that there is not; or no whole
+                tag, and no network is known.
+            NetworkUnreachableError: nobody answered at all.
+            NetworkKeyError: nobody did, and at least one is not in our closed network.
         """
-        if not tags:
-            raise SchemaError(field="tags", problem="name at least one")
-        self._join()
-        datasets: list[DatasetPointer] = []
-        partial = False
-        for peer_id, record in self.peer.find(tags[0]):
-            self._remember(peer_id, record)
-            domain = self.domain(peer_id, record.name, record.addresses)
-            try:
-                datasets.extend(domain.search(*tags))
-            except NetworkError:
-                partial = True
-        return SearchResults(datasets, partial=partial)
-
-    def read_found(self, found: Answered) -> SearchResults:
-        """Results from records that a network gave: each is believed by its signature only."""
-        datasets = []
-        for record in found.records:
-            body, peer_id = read_dataset(record)
-            domain = self.domain(peer_id, body.domain, body.addresses)
-            self._known.remember(peer_id, name=body.domain, kind="domain", addresses=body.addresses)
-            datasets.append(DatasetPointer(domain, body))
-        return SearchResults(datasets, partial=found.partial)
+        return self._searcher.everywhere(query_of(*words, **forms))
 
     def accept(self, text: str) -> Any:
         """A handle to what somebody shared with one of this wallet's keys.
@@ -249,13 +244,6 @@ class Client:
             peer_id, name=record.name, kind=record.kind, addresses=record.addresses
         )
 
-    def _join(self) -> None:
-        addresses = self._known.addresses()
-        if self.peer.join(addresses) == 0:
-            raise NetworkUnreachableError(
-                peer="of the DHT", addresses=len(addresses), reason="no known peer answered"
-            )
-
 
 @cache
 def default_client() -> Client:
@@ -270,9 +258,9 @@ def connect(address: str) -> NetworkClient | DomainClient:
     return default_client().connect(address)
 
 
-def search(*tags: str) -> SearchResults:
-    """Finds announced datasets by the DHT alone; see ``Client.search``."""
-    return default_client().search(*tags)
+def search(*words: str, **forms: Unpack[Forms]) -> SearchResults:
+    """The datasets that match, of all known networks; see ``Client.search``."""
+    return default_client().search(*words, **forms)
 
 
 def accept(text: str) -> Any:

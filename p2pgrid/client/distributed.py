@@ -18,8 +18,8 @@ class Member(Protocol):
         """What its owner calls it."""
 
     @property
-    def schema(self) -> DatasetSchema:
-        """What its owner says is in it."""
+    def schema(self) -> DatasetSchema | None:
+        """What its owner says is in it, if anything."""
 
 
 M = TypeVar("M", bound=Member)
@@ -37,15 +37,14 @@ class DistributedDataset(Generic[M]):
         """Takes datasets of one schema together.
 
         Raises:
-            SchemaError: there is none.
+            SchemaError: there is none, or one has no schema.
             SchemaMismatchError: one has another schema than the first; names what differs.
         """
         if not datasets:
             raise SchemaError(field="datasets", problem="expected at least one")
-        first, *others = datasets
-        for other in others:
-            require_same(first.schema, other.schema, where=f"dataset {other.name!r}")
-        self.schema = first.schema
+        self.schema = _schema_of(datasets[0])
+        for other in datasets[1:]:
+            require_same(self.schema, _schema_of(other), where=f"dataset {other.name!r}")
         self.datasets = tuple(datasets)
 
     def joined_by(self, dataset: M) -> "DistributedDataset[M]":
@@ -74,8 +73,16 @@ class DistributedDataset(Generic[M]):
 
 
 def group_by_schema(datasets: Iterable[M]) -> tuple[DistributedDataset[M], ...]:
-    """Every dataset in the group of its schema; in the order in which schemas come first."""
+    """Every dataset that has a schema in the group of that; in the order of schemas."""
     groups: dict[SchemaId, list[M]] = {}
     for dataset in datasets:
-        groups.setdefault(dataset.schema.id, []).append(dataset)
+        if dataset.schema is not None:
+            groups.setdefault(dataset.schema.id, []).append(dataset)
     return tuple(map(DistributedDataset, groups.values()))
+
+
+def _schema_of(dataset: Member) -> DatasetSchema:
+    if dataset.schema is None:
+        problem = "was published without a schema, so nothing tells what it has in common"
+        raise SchemaError(field=f"dataset {dataset.name!r}", problem=problem)
+    return dataset.schema

@@ -1,13 +1,12 @@
 """Tables that print whole in a terminal and in a notebook: data frames with a note."""
 
-import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 from typing_extensions import override
 
-from p2pgrid.protocol.text import cut
+from p2pgrid.protocol.text import cut, html_text, printable
 
 LINE = 10_000
 """Characters of a printed line: wide tables are scrolled, not folded."""
@@ -29,11 +28,11 @@ class Table(pd.DataFrame):  # type: ignore[misc]  # pandas is untyped
     @override
     def __repr__(self) -> str:
         text = _shown(self).to_string(line_width=LINE)
-        return f"{text}\n{self.note}" if self.note else text
+        return f"{text}\n{printable(self.note)}" if self.note else text
 
     def _repr_html_(self) -> str:
-        text = _shown(self).to_html(notebook=True)
-        return f"{text}<p>{html.escape(self.note)}</p>" if self.note else text
+        made: str = _shown(self).to_html(notebook=True)
+        return made + html_text(printable(self.note))
 
 
 def table(
@@ -57,10 +56,9 @@ def _shown(frame: pd.DataFrame) -> pd.DataFrame:
     plain = pd.DataFrame(frame)
     shown = plain.map(_shown_cell)
     shown.index = shown.index.map(_shown_cell)
+    shown.columns = shown.columns.map(_shown_cell)
     return shown
 
 
 def _shown_cell(cell: Any) -> Any:
-    if not isinstance(cell, str):
-        return cell
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in cut(cell))
+    return cell if isinstance(cell, int | float) else cut(str(cell))

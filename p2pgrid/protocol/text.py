@@ -69,14 +69,24 @@ def html_table(rows: Rows) -> str:
     return f"<table>{''.join(lines)}</table>"
 
 
+def html_text(text: str) -> str:
+    """The text as a paragraph of HTML, escaped; of no text, nothing."""
+    return f"<p>{html.escape(text)}</p>" if text else ""
+
+
 def one_line(text: str) -> str:
     """The text with every run of white space as one space."""
     return " ".join(text.split())
 
 
+def printable(text: str) -> str:
+    """The text in one line, without what a terminal would obey instead of showing it."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in one_line(text))
+
+
 def cut(text: str) -> str:
-    """The text in one line, shortened for display."""
-    line = one_line(text)
+    """The text for display: printable, and shortened."""
+    line = printable(text)
     return line if len(line) <= SHOWN else f"{line[:SHOWN]}..."
 
 

@@ -1,6 +1,5 @@
 """A registry finds what matches, as long as it has not expired, and never half a listing."""
 
-import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -12,15 +11,12 @@ import pytest
 from hypothesis import given, strategies as st
 from nacl.signing import SigningKey
 
-from actors import registry_file, search_index
 from actors.registry import Registry
-from p2pgrid.errors import ForgedRecordError, QuotaExceededError, RecordError, StaleRecordError
-from p2pgrid.ids import DatasetId, ObjectId, PeerId, peer_id_of
+from p2pgrid.ids import DatasetId, PeerId, peer_id_of
 from p2pgrid.protocol.counts import counts_of
 from p2pgrid.protocol.messages import Found
-from p2pgrid.protocol.paging import PAGE_BYTES
-from p2pgrid.protocol.queries import EVERYTHING, Query, matches, query_of
-from p2pgrid.protocol.records import DatasetRecord, NodeRecord, SignedRecord, TensorInfo, sign
+from p2pgrid.protocol.queries import EVERYTHING, Query, matches
+from p2pgrid.protocol.records import DatasetRecord, NodeRecord, SignedRecord, sign
 from tests.unit.schemas import dataset_schemas
 from tests.unit.searching import queries, queries_about, record, records
 
