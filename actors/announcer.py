@@ -1,6 +1,7 @@
 """Tells the DHT and the networks that this node lives and what it lists, again and again."""
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
@@ -9,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from actors.places import Places
 from actors.record_book import RecordBook
 from p2pgrid.errors import P2PGridError, UnavailableError
+from p2pgrid.ids import PeerId
 from p2pgrid.net.link import Link
 from p2pgrid.net.peer import Peer
 from p2pgrid.net.streams import peer_id_in
@@ -19,6 +21,10 @@ log = logging.getLogger(__name__)
 
 RENEW_S = 240.0
 RETRY_S = 5.0
+LONGEST_RETRY_S = 20.0
+"""How long a node waits at most to join a network again that is away."""
+CALM_S = 60.0
+"""A link to a network that ends sooner has not lasted."""
 PROMPT_S = 5.0
 """How long a publish waits to be announced; later it goes on in the background."""
 
@@ -26,7 +32,10 @@ NextSequence = Callable[[int], Awaitable[int]]
 
 
 class Rounds:
-    """Calls ``tell`` when asked to and before records expire; sooner after it returned False."""
+    """Calls ``tell`` when asked to and before records expire; sooner after it returned False.
+
+    After each further failure it waits twice as long.
+    """
 
     def __init__(self, tell: Callable[[], Awaitable[bool]]) -> None:
         self._tell = tell
@@ -36,6 +45,7 @@ class Rounds:
 
     async def run(self) -> None:
         """Goes on until it is cancelled."""
+        retry_s = RETRY_S
         while True:
             self._wanted.clear()
             self._begun += 1
@@ -44,11 +54,10 @@ class Rounds:
                 self._ended = self._begun
                 self._done.notify_all()
             # Nodes that started together need not go on in step.
-            wait_s = (RENEW_S if complete else RETRY_S) * random.uniform(0.75, 1.25)  # noqa: S311
-            try:
+            wait_s = (RENEW_S if complete else retry_s) * random.uniform(0.75, 1.25)  # noqa: S311
+            retry_s = RETRY_S if complete else min(2 * retry_s, LONGEST_RETRY_S)
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wanted.wait(), wait_s)
-            except TimeoutError:
-                continue
 
     def soon(self) -> None:
         """Asks for a round that tells what is known now."""
@@ -88,6 +97,10 @@ class Announcer:
         self._renewing, self._putting = asyncio.Lock(), asyncio.Lock()
         self._to_networks = Rounds(self._tell_networks)
         self._to_dht = Rounds(self._tell_dht)
+        self._joined_at: dict[PeerId, float] = {}
+        """When each network listed us last, over a link that has not ended."""
+        self._pauses_s: dict[PeerId, float] = {}
+        """How long to wait before we join a network again if its next link does not last."""
         self._has_joined = False
         self._put_again_at = 0.0
         self._told_tags: set[str] = set()
@@ -103,9 +116,17 @@ class Announcer:
             await self._tell_networks()
 
     def on_over(self, link: Link) -> None:
-        """Notes that a link has ended: a place at a relay has ended with it."""
-        if self._places is not None and self._places.is_at(link.peer):
-            self._to_networks.soon()
+        """Joins a network again whose link has ended: it takes us for offline without one.
+
+        At once; but each time that such a link does not last it waits longer, from a second on.
+        """
+        joined_at = self._joined_at.pop(link.peer, None)
+        if joined_at is None:
+            return
+        lasted = time.monotonic() - joined_at > CALM_S
+        pause_s = 0.0 if lasted else self._pauses_s.get(link.peer, 0.0)
+        self._pauses_s[link.peer] = min(max(1.0, 2 * pause_s), LONGEST_RETRY_S)
+        asyncio.get_running_loop().call_later(pause_s, self._to_networks.soon)
 
     async def renew(self) -> None:
         """Signs the records anew, without telling anybody yet."""
@@ -173,6 +194,7 @@ class Announcer:
 
     def _join(self, address: str) -> None:
         link = self._peer.link_to(peer_id_in(address), (address,))
+        self._joined_at[link.peer] = time.monotonic()  # before: it may end as soon as it is done
         node, records = self._book.node_record(), self._book.dataset_records()
         for page, is_last in pages_of(records):
             link.request(Join(node=node, datasets=page, more=not is_last)).result()

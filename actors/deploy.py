@@ -117,7 +117,8 @@ def _end(directories: Nodes, running: RunningCluster) -> None:
 def _refuse_used_ports(directories: Nodes) -> None:
     for directory in directories:
         settings = directory.settings()
-        for port in (settings.port, settings.bulk_port, settings.metrics_port):
+        ports = (settings.port, settings.bulk_port, settings.metrics_port, settings.http_port)
+        for port in ports:
             if port and not port_is_free(port):
                 raise PortInUseError(port=port)
 

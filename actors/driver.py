@@ -164,6 +164,7 @@ def _told(directory: NodeDirectory, serving: Serving | None) -> NodeStatus:
         addresses=serving.addresses,
         gateway_pid=serving.pid,
         metrics=serving.metrics,
+        url=serving.url,
     )
 
 
@@ -172,7 +173,7 @@ def _ask(directory: NodeDirectory) -> Serving | None:
     if gateway is None:
         return None
     try:
-        return Serving(*ray.get(gateway.status.remote(), timeout=START_S))
+        return ray.get(gateway.status.remote(), timeout=START_S)  # type: ignore[no-any-return]
     except (RayActorError, RayTaskError) as error:
         raise NodeError(f"the gateway of {name} did not start: {error}") from error
     except GetTimeoutError as error:

@@ -36,6 +36,7 @@ Isolation = Literal["cluster", "actors", "packed"]
 """``cluster``: in a Ray cluster of its own. In one that it shares with others, ``actors``: as
 processes of its own; ``packed``: in a process of many. Only ``cluster`` is a trust boundary."""
 OF_A_CLUSTER = ("num_cpus", "num_gpus", "resources", "object_store_bytes")
+LOOPBACK = "127.0.0.1"
 EVERYWHERE = "0.0.0.0"  # noqa: S104 refused unless the operator says what to announce
 
 
@@ -44,7 +45,7 @@ class NodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     name: str
     kind: Kind
-    host: str = "127.0.0.1"
+    host: str = LOOPBACK
     port: int
     bulk_port: int = 0
     """Where large arrays come and go, on the same host; 0: any, told to who asks for a transfer."""
@@ -71,6 +72,9 @@ class NodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     object_store_bytes: int = 80_000_000
     metrics_port: int = 0
     """On loopback; 0 takes a free one."""
+    http_host: str = LOOPBACK
+    http_port: int = 0
+    """Where it serves its document over HTTP, if it is open; 0 takes a free port."""
     log_level: Level = "info"
     """``debug`` has a line for every request."""
     isolation: Isolation = "cluster"
@@ -105,6 +109,8 @@ def settings_from(fields: Mapping[str, object]) -> NodeSettings:
         raise SchemaError(field="relayed", problem="is for domains")
     if settings.is_relay and settings.kind != "network":
         raise SchemaError(field="relay_port, websocket_port", problem="are for networks")
+    if settings.network_key and (settings.http_port or settings.http_host != LOOPBACK):
+        raise SchemaError(field="http_port, http_host", problem="are for open nodes")
     if settings.proxy:
         parse_proxy(settings.proxy)
     _check_isolation(settings)
@@ -137,6 +143,8 @@ class NodeStatus(Struct, frozen=True):
     gateway_pid: int = 0
     metrics: str = ""
     """Where processes of this machine read the node's metrics."""
+    url: str = ""
+    """Where its document is, for ``connect`` and ``save_network``; a closed node has none."""
 
 
 class NodeDirectory:

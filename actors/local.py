@@ -11,12 +11,13 @@ from contextvars import copy_context
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-from actors.ports import AuditEvent, DatasetEntry, Executed, Exported, Revocation
+from actors.ports import AuditEvent, Census, DatasetEntry, Executed, Exported, Revocation
 from actors.registry import Registry
 from actors.state import State
 from actors.store import Store
 from p2pgrid.ids import ObjectId
 from p2pgrid.protocol.arrays import Array
+from p2pgrid.protocol.budgets import UserBudget
 from p2pgrid.protocol.codec import Buffer
 from p2pgrid.protocol.messages import Account, Found
 from p2pgrid.protocol.queries import Query
@@ -109,6 +110,14 @@ class LocalStore(_Port):
         """See ``StorePort``."""
         await self._call(self.store.adopt, object_ids)
 
+    async def examine(self, entry: DatasetEntry) -> UserBudget:
+        """See ``StorePort``."""
+        return await self._call(self.store.examine, entry)
+
+    async def discard(self, object_ids: Sequence[ObjectId]) -> None:
+        """See ``StorePort``."""
+        await self._call(self.store.discard, object_ids)
+
     async def export(self, object_id: ObjectId) -> Exported:
         """See ``StorePort``."""
         return await self._call(self.store.export, object_id)
@@ -134,6 +143,10 @@ class LocalRegistry(_Port):
     async def lists(self, peer: str) -> bool:
         """See ``RegistryPort``."""
         return await self._call(self.registry.lists, peer)
+
+    async def census(self) -> Census:
+        """See ``RegistryPort``."""
+        return await self._call(self.registry.census)
 
     async def search(self, query: Query, *, after: int, limit: int) -> Found:
         """See ``RegistryPort``."""

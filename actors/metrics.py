@@ -4,9 +4,6 @@ The numbers are read when they are asked for, on the gateway's own loop, so that
 the hot path a few additions. Every node has a registry of its own: several may share a process.
 """
 
-import asyncio
-import contextlib
-import errno
 from collections.abc import Callable, Iterable, Mapping
 from itertools import accumulate
 
@@ -22,12 +19,9 @@ from prometheus_client.registry import Collector
 from typing_extensions import override
 
 from actors.meter import BUCKETS_S, Load, Meter
-from p2pgrid.errors import PortInUseError
+from actors.pages import Page, Pages
 from p2pgrid.net.counters import Counters
 
-LOOPBACK = "127.0.0.1"
-ASK_S = 5.0
-MAX_ASK_BYTES = 8192
 GAUGES = {
     "objects": "results that sessions hold",
     "object_bytes": "bytes of memory that they take",
@@ -100,50 +94,12 @@ class NodeCollector(Collector):
         )
 
 
-class MetricsServer:
-    """Answers ``GET /metrics`` on loopback, and nothing else."""
+def metrics_pages(collector: Collector) -> Pages:
+    """The page at ``/metrics``."""
+    registry = CollectorRegistry()
+    registry.register(collector)
 
-    def __init__(self, collector: Collector) -> None:
-        self._registry = CollectorRegistry()
-        self._registry.register(collector)
-        self.url = ""
+    async def metrics() -> Page:
+        return Page(CONTENT_TYPE_PLAIN_0_0_4, generate_latest(registry))
 
-    async def start(self, port: int) -> None:
-        """Listens on a port of this machine; 0 takes a free one.
-
-        Raises:
-            PortInUseError: another process listens there.
-        """
-        try:
-            self._server = await asyncio.start_server(
-                self._answer, LOOPBACK, port, limit=MAX_ASK_BYTES
-            )
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise PortInUseError(port=port) from error
-            raise
-        self.url = f"http://{LOOPBACK}:{self._server.sockets[0].getsockname()[1]}/metrics"
-
-    async def stop(self) -> None:
-        """Stops to listen."""
-        self._server.close()
-
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(
-            TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError
-        ):
-            async with asyncio.timeout(ASK_S):
-                asked = await reader.readuntil(b"\r\n\r\n")
-                writer.write(self._page(asked))
-                await writer.drain()
-        writer.close()
-
-    def _page(self, asked: bytes) -> bytes:
-        if not asked.startswith(b"GET /metrics "):
-            return b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-        body = generate_latest(self._registry)
-        head = (
-            f"HTTP/1.1 200 OK\r\nContent-Type: {CONTENT_TYPE_PLAIN_0_0_4}\r\n"
-            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-        )
-        return head.encode() + body
+    return {"/metrics": metrics}

@@ -1,4 +1,4 @@
-"""What a network answers: join, search, a place at its relay.
+"""What a network answers: join, search, how much it lists, a place at its relay.
 
 It verifies what it indexes; its clients verify again.
 """
@@ -9,12 +9,24 @@ from types import MappingProxyType
 from actors.capabilities import Granted
 from actors.gateway import Answer, Handler, LinkSession
 from actors.meter import Load
-from actors.ports import RegistryPort
+from actors.ports import Census, RegistryPort
 from actors.record_book import RecordBook
 from p2pgrid.errors import AuthenticationError, PermissionDeniedError
+from p2pgrid.ids import PeerId
+from p2pgrid.net.link import Link
 from p2pgrid.net.relay import Relay
 from p2pgrid.policy.leases import Lease, Owner
-from p2pgrid.protocol.messages import Account, Done, Join, Message, Reserve, Reserved, Search
+from p2pgrid.protocol.messages import (
+    Account,
+    Describe,
+    Done,
+    Join,
+    Message,
+    NetworkStatus,
+    Reserve,
+    Reserved,
+    Search,
+)
 
 
 class Network:
@@ -27,8 +39,15 @@ class Network:
     ) -> None:
         self.name = book.name
         self._registry, self._book, self._relay = registry, book, relay
+        self._joined: dict[PeerId, Link] = {}
+        """The link on which each peer listed itself last."""
         self.handlers: Mapping[type[Message], Handler] = MappingProxyType(
-            {Join: self._join, Search: self._search, Reserve: self._reserve}
+            {
+                Join: self._join,
+                Search: self._search,
+                Describe: self._describe,
+                Reserve: self._reserve,
+            }
         )
         self.by_capability: frozenset[type[Message]] = frozenset()
 
@@ -74,7 +93,29 @@ class Network:
         await self._registry.join(
             session.link.peer, message.node, message.datasets, more=message.more
         )
+        self._joined = {peer: link for peer, link in self._joined.items() if link.is_open}
+        self._joined[session.link.peer] = session.link
         return Answer(Done())
+
+    async def online_names(self) -> list[str]:
+        """The names of the domains that are connected now, as they call themselves."""
+        return sorted(self._online(await self._registry.census()).values())
+
+    def _online(self, census: Census) -> dict[PeerId, str]:
+        """The listed domains whose link is alive on which they joined."""
+        alive = {peer for peer, link in self._joined.items() if link.is_open}
+        return {peer: name for peer, name in census.domains.items() if peer in alive}
+
+    async def _describe(self, _: LinkSession, __: Describe, ___: object) -> Answer:
+        census = await self._registry.census()
+        return Answer(
+            NetworkStatus(
+                datasets=census.datasets,
+                models=0,  # no record describes a model yet
+                domains=len(census.domains),
+                online=len(self._online(census)),
+            )
+        )
 
     async def _reserve(self, session: LinkSession, _: Reserve, __: object) -> Answer:
         """Gives a place at the relay to a domain that is listed here."""

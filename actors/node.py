@@ -13,16 +13,19 @@ from actors.capabilities import Capabilities
 from actors.domain import Domain
 from actors.exports import Exports
 from actors.gateway import Gateway, Service
-from actors.layout import NodeSettings
+from actors.layout import LOOPBACK, NodeSettings
 from actors.loop import LoopThread, end_tasks
-from actors.metrics import MetricsServer, NodeCollector
+from actors.metrics import NodeCollector, metrics_pages
 from actors.network import Network
 from actors.no_hosts import NoHosts
+from actors.pages import PageServer
 from actors.places import Places
 from actors.ports import HostsPort, RegistryPort, StatePort, StorePort
 from actors.pushing import Pusher
 from actors.record_book import RecordBook
 from actors.transfers import Transfers
+from actors.web import document_pages, network_pages
+from p2pgrid.client.frameworks import installed_frameworks
 from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing
 from p2pgrid.ids import PeerId
 from p2pgrid.net.bulk_server import BulkServer
@@ -30,6 +33,7 @@ from p2pgrid.net.counters import Counters
 from p2pgrid.net.link import Inbound, Link
 from p2pgrid.net.peer import Peer, Routing, libp2p_peer
 from p2pgrid.net.relay import Relay, RelayPorts
+from p2pgrid.protocol.entity_ids import entity_secret
 from p2pgrid.protocol.proxy import parse_proxy
 from p2pgrid.protocol.records import MAX_ADDRESSES
 from p2pgrid.protocol.secret import Secret
@@ -83,6 +87,7 @@ class Node:
         self._owns_loop = loop is None
         self._loop = loop or LoopThread()
         self._background: list[asyncio.Task[None]] = []
+        self._is_open = network_key is None
         self._turns = announcing or asyncio.Semaphore()
         self._settings, self._state = settings, state
         self._relay: Relay | None = None
@@ -112,6 +117,7 @@ class Node:
             name=settings.name,
             kind=settings.kind,
             addresses=lambda: self.addresses,
+            frameworks=installed_frameworks(),
         )
         self._bulk: BulkServer | None = None
         if has_sockets and store is not None:
@@ -127,6 +133,7 @@ class Node:
             self._transfers = Transfers(
                 objects, server=self._bulk, name=settings.name, limits=limits, timing=timing
             )
+        self._entity_secret = entity_secret(seed)
         self._capabilities = Capabilities(seed, domain=self._book.peer_id, state=state)
         self._service = self._make_service(
             store, registry, exports=exports, hosts=hosts, limits=limits, timing=timing
@@ -145,7 +152,11 @@ class Node:
             | ({} if self._bulk is None else {"bulk": self._bulk.counters})
             | ({} if self._relay is None else {"relay": self._relay.counters}),
         )
-        self._metrics = MetricsServer(collector)
+        self._metrics = PageServer(metrics_pages(collector))
+        pages = {**document_pages(self._book)}
+        if isinstance(self._service, Network):
+            pages |= network_pages(self._service)
+        self._web = PageServer(pages)
 
     @property
     def peer_id(self) -> PeerId:
@@ -161,15 +172,22 @@ class Node:
     @property
     def metrics(self) -> str:
         """Where processes of this machine read the node's metrics; empty before the start."""
-        return self._metrics.url
+        return f"{self._metrics.url}/metrics"
+
+    @property
+    def url(self) -> str:
+        """Where it serves its document over HTTP; empty before the start, and in a closed one."""
+        return self._web.url
 
     def start(self) -> None:
         """Loads the policy, listens, signs the records; announcing goes on in the background.
 
         Raises:
-            PortInUseError: another process listens on the node's port, or that of its metrics.
+            PortInUseError: another process listens on one of the node's ports.
         """
-        self._loop.run(self._metrics.start(self._settings.metrics_port))
+        self._loop.run(self._metrics.start(LOOPBACK, self._settings.metrics_port))
+        if self._is_open:  # who is in a closed network is nobody else's business
+            self._loop.run(self._web.start(self._settings.http_host, self._settings.http_port))
         if isinstance(self._service, Domain):
             self._loop.run(self._service.load())
         if self._bulk is not None:
@@ -185,6 +203,7 @@ class Node:
         self._loop.run(end_tasks(self._background))  # they would dial again
         self._peer.stop()
         self._loop.run(self._metrics.stop())
+        self._loop.run(self._web.stop())
         self._loop.run(self._gateway.close())
         if isinstance(self._service, Domain):
             self._loop.run(self._service.close())
@@ -232,6 +251,7 @@ class Node:
             state=self._state,
             store=store,
             book=self._book,
+            entity_secret=self._entity_secret,
             transfers=self._transfers,
             capabilities=self._capabilities,
             pusher=Pusher(

@@ -46,6 +46,7 @@ class Serving(NamedTuple):
     addresses: tuple[str, ...]
     pid: int
     metrics: str
+    url: str
 
 
 class Pack:
@@ -86,7 +87,8 @@ class Pack:
         """The nodes that run here."""
         pid = os.getpid()
         return {
-            path: Serving(node.addresses, pid, node.metrics) for path, node in self._nodes.items()
+            path: Serving(node.addresses, pid, node.metrics, node.url)
+            for path, node in self._nodes.items()
         }
 
     def close(self) -> None:
@@ -177,6 +179,11 @@ class PackedNode:
     def metrics(self) -> str:
         """Where its metrics are read."""
         return self._node.metrics
+
+    @property
+    def url(self) -> str:
+        """Where its document is read."""
+        return self._node.url
 
     def stop(self) -> None:
         """Ends its links, frees its port and closes its files."""

@@ -49,10 +49,6 @@ class Places:
         places = tuple(self._places.values())  # another thread may add one
         return tuple(address for place in places for address in place.addresses)
 
-    def is_at(self, network: PeerId) -> bool:
-        """Whether we have a place there, or had one before the link broke."""
-        return network in self._places
-
     def take(self, network: str, link: Link) -> None:
         """Asks a network for a place, or for the same again; blocks until it answers.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from actors.journal import Journal
+from actors.ports import Census
 from p2pgrid.errors import RecordError, StaleRecordError
 from p2pgrid.ids import PeerId
 from p2pgrid.protocol.counts import counts_of
@@ -29,6 +30,7 @@ CREATE TABLE IF NOT EXISTS datasets (
     expires INTEGER NOT NULL, record BLOB NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS datasets_by_peer ON datasets (peer);
+CREATE INDEX IF NOT EXISTS datasets_by_expiry ON datasets (expires);
 """
 
 
@@ -70,6 +72,15 @@ class Registry:
         known = self._journal.rows("SELECT expires FROM nodes WHERE peer = ?", peer)
         return bool(known) and known[0][0] > self._now()
 
+    def census(self) -> Census:
+        """How much is listed and has not expired."""
+        now = int(self._now())
+        nodes = self._journal.rows("SELECT peer, record FROM nodes WHERE expires > ?", now)
+        bodies = [(PeerId(peer), SignedRecord.decode(record).body()) for peer, record in nodes]
+        ((datasets,),) = self._journal.rows("SELECT count(*) FROM datasets WHERE expires > ?", now)
+        domains = {peer: body.name for peer, body in bodies if _is_domain(body)}
+        return Census(domains=domains, datasets=datasets)
+
     def search(self, query: Query, *, after: int = 0, limit: int = MAX_RECORDS) -> Found:
         """A page of the records that match and have not expired, from place ``after`` on."""
         now = int(self._now())
@@ -101,3 +112,7 @@ class Registry:
         if not isinstance(body, kind):
             raise RecordError(f"a record of {peer} is no {kind.__name__}")
         return body
+
+
+def _is_domain(body: NodeRecord | DatasetRecord) -> bool:
+    return isinstance(body, NodeRecord) and body.kind == "domain"

@@ -20,8 +20,8 @@ from actors.exports import Exports
 from actors.layout import NodeDirectory
 from actors.logs import Level, log_to_stderr
 from actors.node import Node
-from actors.pack import Pack
-from actors.ports import AuditEvent, DatasetEntry, Revocation
+from actors.pack import Pack, Serving
+from actors.ports import AuditEvent, Census, DatasetEntry, Revocation
 from actors.registry import Registry
 from actors.remote_hosts import RemoteHosts
 from actors.state import State
@@ -100,6 +100,10 @@ class RegistryHandle(_Port):
         """See ``RegistryPort``."""
         return await self._call("lists", peer)  # type: ignore[no-any-return]
 
+    async def census(self) -> Census:
+        """See ``RegistryPort``."""
+        return await self._call("census")  # type: ignore[no-any-return]
+
     async def search(self, query: Query, *, after: int, limit: int) -> Found:
         """See ``RegistryPort``."""
         return await self._call("search", query, after=after, limit=limit)  # type: ignore[no-any-return]
@@ -141,9 +145,9 @@ class RemoteGateway:
         )
         self._node.start()
 
-    def status(self) -> tuple[tuple[str, ...], int, str]:
-        """Where the node listens, the id of this process, where its metrics are."""
-        return self._node.addresses, os.getpid(), self._node.metrics
+    def status(self) -> Serving:
+        """Where the node listens."""
+        return Serving(self._node.addresses, os.getpid(), self._node.metrics, self._node.url)
 
     def stop(self) -> None:
         """Ends all links and frees the port; the process is of no use afterwards."""

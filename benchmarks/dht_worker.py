@@ -88,7 +88,7 @@ class GridNode:
 
     def forget(self, peer: PeerId) -> None:
         """Drops every copy that is here."""
-        self._dht._kad.store.records.remove(dht_key(peer).encode())  # noqa: SLF001
+        self._dht._kad.store.records.pop(dht_key(peer), None)  # noqa: SLF001
         self._dht._cache._kept.pop(peer, None)  # noqa: SLF001
 
     @property

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from p2pgrid.errors import P2PGridError as P2PGridError
     from p2pgrid.exports import export as export, method as method
 
+    wallet: Wallet
+    """The wallet of this program's client, in ``$P2PGRID_HOME``."""
+
 # A library leaves the choice of handlers to the program; without any, warnings would go to stderr.
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
@@ -95,6 +98,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
+    if name == "wallet":  # an object, not a name: made with the program's client
+        from p2pgrid.client.connect import default_client
+
+        return default_client().wallet
     if name not in _HOMES:
         raise AttributeError(f"module 'p2pgrid' has no attribute {name!r}")
     return getattr(import_module(f"p2pgrid.{_HOMES[name]}"), name)

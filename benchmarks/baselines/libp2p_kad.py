@@ -6,8 +6,10 @@ The host is the kinder one to it: on libp2p's default host every dial takes a qu
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 from libp2p.abc import IHost
+from libp2p.host.basic_host import BasicHost
 from libp2p.kad_dht.kad_dht import DHTMode, KadDHT
 from libp2p.peer.peerinfo import info_from_p2p_addr
 from libp2p.records.validator import NamespacedValidator, Validator
@@ -76,7 +78,11 @@ class KadNode:
 
 @asynccontextmanager
 async def serving(host: IHost) -> AsyncIterator[KadNode]:
-    """A node on a running host, with its service loop."""
+    """A node on a running host, with its service loop.
+
+    Its table is filled by libp2p's own identify, which the hosts of p2pgrid leave out.
+    """
+    host._schedule_identify = partial(BasicHost._schedule_identify, host)  # noqa: SLF001
     validator = NamespacedValidator({DHT_NAMESPACE: RecordValidator()})
     kad = KadDHT(
         host, DHTMode.SERVER, validator=validator, validator_changed=True, strict_validation=True

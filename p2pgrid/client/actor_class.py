@@ -10,17 +10,19 @@ from typing_extensions import override
 from p2pgrid.client.actor_pointer import ActorClass, ActorPointer, Origin
 from p2pgrid.client.arguments import packed
 from p2pgrid.client.call_batch import Named, Positional
+from p2pgrid.client.display import Display, Displayed, Tabular
 from p2pgrid.client.home import Home
 from p2pgrid.client.signature_text import signature_of
 from p2pgrid.errors import ArgumentError
 from p2pgrid.ids import ObjectId
 from p2pgrid.protocol.messages import ActorOptions, Make
 from p2pgrid.protocol.signatures import ActorClassInfo
+from p2pgrid.protocol.text import Rows
 
 NO_OPTIONS = ActorOptions()
 
 
-class ActorClassPointer:
+class ActorClassPointer(Displayed):
     """An exported class: ``Counter.remote(10)`` makes an actor of it in the domain."""
 
     def __init__(self, domain: Home, cls: ActorClass, options: ActorOptions = NO_OPTIONS) -> None:
@@ -87,21 +89,19 @@ class ActorClassPointer:
         raise TypeError(f"make an actor with {name}.remote(...), not with {name}(...)")
 
     @override
-    def __repr__(self) -> str:
-        info = self._class.info
-        signature = signature_of(info.parameters)
-        methods = ", ".join(self._class.methods)
-        return f"<ActorClass {info.name}{signature} at {self._domain.name}: {methods}>"
+    def _display(self) -> Display:
+        title = f"ActorClass {self.__name__}{self.__signature__} at {self._domain.name}"
+        return Display(title, (("methods", ", ".join(self._class.methods)),))
 
     def _make(self, out: ObjectId, args: Positional, kwargs: Named) -> Make:
         return Make(out, self._class.info.name, args, dict(kwargs), self._options)
 
 
-class ActorClasses(Mapping[str, ActorClassPointer]):
+class ActorClasses(Tabular, Mapping[str, ActorClassPointer]):
     """The exported classes of a domain by name; also as attributes."""
 
     def __init__(self, domain: Home, classes: Sequence[ActorClassInfo]) -> None:
-        self._domain = domain
+        self._domain, self._infos = domain, classes
         self._classes = {info.name: ActorClassPointer(domain, ActorClass(info)) for info in classes}
 
     @override
@@ -128,10 +128,12 @@ class ActorClasses(Mapping[str, ActorClassPointer]):
         return sorted({*super().__dir__(), *self})
 
     @override
-    def __repr__(self) -> str:
-        if not self:
-            return f"{self._domain.name} exports no actor classes"
-        return "\n".join(map(repr, self.values()))
+    def _rows(self) -> Rows:
+        return (("actor class", "methods", "about"), *map(_row_of, self._infos))
+
+    @override
+    def _note(self) -> str:
+        return f"{len(self)} actor classes, exported by {self._domain.name}"
 
     def _unknown(self, name: str) -> str:
         near = difflib.get_close_matches(
@@ -140,3 +142,8 @@ class ActorClasses(Mapping[str, ActorClassPointer]):
         return (
             f"no class {name[:40]!r} is exported; the nearest one is {near[0] if near else 'none'}"
         )
+
+
+def _row_of(info: ActorClassInfo) -> tuple[str, str, str]:
+    methods = ", ".join(method.name for method in info.methods)
+    return (f"{info.name}{signature_of(info.parameters)}", methods, info.doc)

@@ -13,6 +13,7 @@ from p2pgrid.client.arguments import packed, ready_for
 from p2pgrid.client.batch import Bundle
 from p2pgrid.client.call_batch import Named, Positional
 from p2pgrid.client.call_result import ResultPointer
+from p2pgrid.client.display import Display, Displayed
 from p2pgrid.client.handle import Called
 from p2pgrid.client.home import Home
 from p2pgrid.client.protocols import UnsupportedMethodError
@@ -105,8 +106,10 @@ class ActorPointer(Called, Shareable):
         return sorted({*super().__dir__(), *self._class.methods})
 
     @override
-    def __repr__(self) -> str:
-        return f"<ActorPointer {self._class.info.name} {short(self._id)} at {self._domain.name}>"
+    def _display(self) -> Display:
+        cls = self._class
+        title = f"ActorPointer {cls.info.name} {short(self._id)} at {self._domain.name}"
+        return Display(title, (("methods", ", ".join(cls.methods)),))
 
     def __del__(self) -> None:
         if self._origin is not None and not self._origin.is_named:
@@ -135,7 +138,7 @@ def store_of(domain: Home) -> Any:
     return inside.actor_of(domain.peer_id, inside.STORE) or pointer
 
 
-class MethodPointer:
+class MethodPointer(Displayed):
     """A method of a remote actor; ``remote`` calls it."""
 
     def __init__(
@@ -197,9 +200,10 @@ class MethodPointer:
         raise TypeError(f"call it with .remote(): {self._method.name}.remote(...)")
 
     @override
-    def __repr__(self) -> str:
-        signature = signature_of(self._method.parameters, self._method.returns)
-        return f"<method {self._method.name}{signature} of {self._actor!r}>"
+    def _display(self) -> Display:
+        place = self._actor._display().title
+        facts = (("about", self._method.doc),)
+        return Display(f"method {self.__name__}{self.__signature__} of {place}", facts)
 
     def _call(self, out: ObjectId, args: Positional, kwargs: Named) -> Call:
         name, actor = self._method.name, self._actor

@@ -6,6 +6,7 @@ from typing import Any
 from typing_extensions import override
 
 from p2pgrid.client.batch import Bundle
+from p2pgrid.client.display import Display
 from p2pgrid.client.handle import Called, Returned
 from p2pgrid.client.home import Home
 from p2pgrid.client.session import Session
@@ -70,8 +71,8 @@ class ResultPointer(Returned):
         return values[0]
 
     @override
-    def __repr__(self) -> str:
-        return f"<ResultPointer {short(self._id)} of {self.call} at {self._domain.name}>"
+    def _display(self) -> Display:
+        return Display(f"ResultPointer {short(self._id)} of {self.call} at {self._domain.name}")
 
     def __del__(self) -> None:
         self._session.free(self._id)

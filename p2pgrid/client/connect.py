@@ -14,12 +14,13 @@ from p2pgrid.client.accepting import handle_of, read
 from p2pgrid.client.domain import DomainClient
 from p2pgrid.client.login import Held
 from p2pgrid.client.network import NetworkClient
+from p2pgrid.client.passphrase import passphrase_from_environment
 from p2pgrid.client.peers import KnownPeers
 from p2pgrid.client.records import read_node
 from p2pgrid.client.results import SearchResults
 from p2pgrid.client.search import Searcher
 from p2pgrid.client.sharing import Shared
-from p2pgrid.client.wallet import Wallet, passphrase_from_environment
+from p2pgrid.client.wallet import Wallet
 from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing, default_home
 from p2pgrid.errors import (
     AddressError,

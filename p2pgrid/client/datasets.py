@@ -8,6 +8,7 @@ import msgspec
 from typing_extensions import override
 
 from p2pgrid.client.actor_pointer import store_of
+from p2pgrid.client.display import Display, Displayed, hashed
 from p2pgrid.client.home import Home
 from p2pgrid.client.pointer import TensorPointer
 from p2pgrid.client.sharing import Grantable, Shareable
@@ -25,7 +26,7 @@ END_OF_TIME_S = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 """Later times, which only a broken clock gives, are no dates."""
 
 
-class DatasetPointer(Mapping[str, TensorPointer], Shareable):
+class DatasetPointer(Displayed, Mapping[str, TensorPointer], Shareable):
     """A dataset of a domain: a mapping from the names of its tensors to pointers."""
 
     def __init__(self, domain: Home, record: DatasetRecord) -> None:
@@ -136,12 +137,14 @@ class DatasetPointer(Mapping[str, TensorPointer], Shareable):
         return len(self._record.tensors)
 
     @override
-    def __repr__(self) -> str:
-        tags = "".join(f" #{tag}" for tag in self.tags)
-        return (
-            f"<DatasetPointer {short(self._record.dataset_id)} {self.name!r} at "
-            f"{self.domain.name}: {', '.join(self)}{tags}>"
+    def _display(self) -> Display:
+        facts = (
+            ("tensors", ", ".join(self)),
+            ("tags", hashed(self.tags)),
+            ("description", self.description),
         )
+        place = f"{self.name!r} at {self.domain.name}"
+        return Display(f"DatasetPointer {short(self._record.dataset_id)} {place}", facts)
 
     @override
     def _grantable(self) -> Grantable:

@@ -6,17 +6,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from numpy.typing import ArrayLike
-from typing_extensions import Unpack
+from typing_extensions import Unpack, override
 
 from p2pgrid.client.actor_class import ActorClasses
 from p2pgrid.client.actor_pointer import ActorClass, ActorPointer
+from p2pgrid.client.dataset_model import Dataset
+from p2pgrid.client.dataset_upload import upload_of
 from p2pgrid.client.datasets import DatasetPointer, require_names, require_peers
 from p2pgrid.client.delivery import Delivery
+from p2pgrid.client.display import Display, Displayed
 from p2pgrid.client.frames import Frame, arrays_by_name
 from p2pgrid.client.holdings import HeldObjects
 from p2pgrid.client.login import Held, Logins
 from p2pgrid.client.pages import pages_of
-from p2pgrid.client.publication import Publication, parcels_of
+from p2pgrid.client.publication import Parcel, Publication, parcels_of
 from p2pgrid.client.records import read_dataset
 from p2pgrid.client.revoking import revocation_of
 from p2pgrid.client.session import Session
@@ -38,20 +41,23 @@ from p2pgrid.net.peer import Peer
 from p2pgrid.protocol.arrays import Array, as_array
 from p2pgrid.protocol.messages import (
     ActorFound,
+    AskEntitySecret,
     Classes,
     Done,
+    EntitySecret,
     FindActor,
     Holdings,
     ListClasses,
     ListDatasets,
     ListObjects,
+    NewTensor,
     Publish,
 )
 from p2pgrid.protocol.operations import ArrayMeta
 from p2pgrid.protocol.queries import Forms, query_of
 
 
-class DomainClient:
+class DomainClient(Displayed):
     """A domain; it is dialled and logged in to when that is first needed.
 
     After a lost link the next call dials again, and the domain gives back the session that it
@@ -177,10 +183,13 @@ class DomainClient:
         progress: bool | None = None,
         stop: threading.Event | None = None,
     ) -> DatasetPointer:
-        """Publishes a dataset: durable and listed when this returns. Owners only.
+        """Publishes arrays of which nothing is said: durable and listed when this returns.
+
+        Owners only. A dataset of a name that is there already is its next version.
+        ``publish_dataset`` publishes with a schema, splits and budgets.
 
         Args:
-            name: unique in the domain.
+            name: of the dataset.
             tensors: one array, arrays by name, or a data frame, whose columns become arrays; bool,
                 integer or float, any shape.
             description: for everybody to read, kept verbatim.
@@ -197,14 +206,13 @@ class DomainClient:
 
         Raises:
             PublishNotPermittedError: only owners publish.
-            DuplicateError: the name is taken.
             DtypeError, TooLargeError, SchemaError: the data cannot be published like this.
             DiskFullError: the domain has no room for it.
             TransferCancelledError: ``stop`` was set.
         """
         arrays = arrays_by_name(name, tensors)
         named = {key: as_array(value, limit=self._limits.transfer) for key, value in arrays.items()}
-        parcels = parcels_of(named, limits=self._limits)
+        parcels = parcels_of(list(named.items()), limits=self._limits)
         message = Publish(
             dataset_id=secrets.token_bytes(16),
             name=name,
@@ -212,19 +220,57 @@ class DomainClient:
             tags=require_names("tags", tuple(tags)),
             allowed=require_names("allowed_users", allowed_users),
             announce=announce,
-            tensors=tuple(parcel.tensor for parcel in parcels),
+            tensors=tuple(
+                NewTensor(it.label, it.object_id, it.header, it.uploaded) for it in parcels
+            ),
             allowed_domains=require_peers("allowed_domains", allowed_domains),
         )
         self.login()
-        publication = Publication(
-            message,
-            parcels,
-            transfers=self.transfers,
-            link=lambda: self._logins.session().link,
-            timing=self._timing,
-            wishes=Wishes(progress, stop),
+        return self._carry_out(message, parcels, Wishes(progress, stop))
+
+    def publish_dataset(
+        self,
+        dataset: Dataset,
+        *,
+        allowed_users: str | Sequence[str] = (),
+        allowed_domains: str | Sequence[str] = (),
+        announce: bool = False,
+        progress: bool | None = None,
+        stop: threading.Event | None = None,
+    ) -> DatasetPointer:
+        """Publishes what ``prepare_dataset`` made: durable and listed when this returns.
+
+        Owners only. A dataset of a name that is there already is its next version; earlier ones
+        stay, with their ids and rights. The domain checks again all that the schema says.
+
+        Args:
+            dataset: what to publish.
+            allowed_users: see ``publish``.
+            allowed_domains: see ``publish``.
+            announce: see ``publish``.
+            progress: show what is uploaded; default: when standard error is a terminal.
+            stop: see ``publish``.
+
+        Raises:
+            PublishNotPermittedError: only owners publish.
+            SchemaError: the schema cannot be stored; see ``protocol.storage``.
+            TooLargeError: what is public of it does not fit into a record; nothing was sent.
+            UnfitValuesError: the domain found values outside of the schema's bounds.
+            DiskFullError, TransferCancelledError: see ``publish``.
+        """
+        allowed = require_names("allowed_users", allowed_users)
+        domains = require_peers("allowed_domains", allowed_domains)
+        self.login()
+        secret = ask(self._logins.session().link, AskEntitySecret(), EntitySecret).secret
+        message, parcels = upload_of(
+            dataset,
+            allowed=allowed,
+            allowed_domains=domains,
+            announce=announce,
+            secret=secret,
+            limits=self._limits,
         )
-        return self._dataset(publication.carry_out().record)
+        return self._carry_out(message, parcels, Wishes(progress, stop))
 
     def revoke(self, given: str) -> None:
         """Takes back what was shared: at once, with all that others made of it, for good.
@@ -255,6 +301,11 @@ class DomainClient:
             raise DomainUnreachableError(
                 peer=self.name, addresses=len(self._addresses), reason="see the cause"
             ) from error
+
+    @override
+    def _display(self) -> Display:
+        facts = (("peer", self.peer_id), ("address", next(iter(self._addresses), "")))
+        return Display(f"DomainClient {self.name}", facts)
 
     def session_for(self, needed: Iterable[Session]) -> Session:
         """The session for operations on objects of the ``needed`` sessions.
@@ -306,6 +357,19 @@ class DomainClient:
             wishes=wishes,
         )
         return delivery.into_memory() if to is None else delivery.into_file(to)
+
+    def _carry_out(
+        self, message: Publish, parcels: Sequence[Parcel], wishes: Wishes
+    ) -> DatasetPointer:
+        publication = Publication(
+            message,
+            parcels,
+            transfers=self.transfers,
+            link=lambda: self._logins.session().link,
+            timing=self._timing,
+            wishes=wishes,
+        )
+        return self._dataset(publication.carry_out().record)
 
     def _dataset(self, record: bytes) -> DatasetPointer:
         body, _ = read_dataset(record, self.peer_id)

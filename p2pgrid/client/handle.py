@@ -1,18 +1,19 @@
 """What all handles to objects of a domain have in common."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import NoReturn, Self
 
 from typing_extensions import override
 
+from p2pgrid.client.display import Displayed
 from p2pgrid.client.home import Home
 from p2pgrid.client.session import Session
 from p2pgrid.errors import P2PGridError
 from p2pgrid.ids import ObjectId, PeerId
 
 
-class Handle(ABC):
+class Handle(Displayed):
     """A name of an object that lives, and stays, in a domain."""
 
     __slots__ = ()

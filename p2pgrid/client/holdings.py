@@ -5,13 +5,14 @@ from typing import overload
 
 from typing_extensions import override
 
+from p2pgrid.client.display import Tabular
 from p2pgrid.protocol.messages import Holding, Holdings
-from p2pgrid.protocol.text import text_table
+from p2pgrid.protocol.text import Rows
 
 HEADING = ("account", "peer", "objects", "bytes", "derived from", "age", "link")
 
 
-class HeldObjects(Sequence[Holding]):
+class HeldObjects(Tabular, Sequence[Holding]):
     """One row per session, the largest first; prints as a table.
 
     ``sessions`` counts all of them, also those for which there was no room in the answer.
@@ -19,7 +20,7 @@ class HeldObjects(Sequence[Holding]):
 
     def __init__(self, answer: Holdings) -> None:
         self.sessions = answer.sessions
-        self._rows = answer.held
+        self._held = answer.held
 
     @overload
     def __getitem__(self, index: int) -> Holding: ...
@@ -29,17 +30,20 @@ class HeldObjects(Sequence[Holding]):
 
     @override
     def __getitem__(self, index: int | slice) -> Holding | tuple[Holding, ...]:
-        return self._rows[index]
+        return self._held[index]
 
     @override
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._held)
 
     @override
-    def __repr__(self) -> str:
-        lines = text_table([HEADING, *map(_cells, self._rows)])
-        left_out = self.sessions - len(self._rows)
-        return f"{lines}\n... and {left_out} more sessions" if left_out else lines
+    def _rows(self) -> Rows:
+        return (HEADING, *map(_cells, self._held))
+
+    @override
+    def _note(self) -> str:
+        left_out = self.sessions - len(self._held)
+        return f"... and {left_out} more sessions" if left_out else ""
 
 
 def _cells(row: Holding) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import msgspec
 from typing_extensions import override
 
 from p2pgrid.client import node_commands
+from p2pgrid.client.display import Display, Displayed
 from p2pgrid.client.ports import free_ports
 from p2pgrid.client.wallet import Wallet
 from p2pgrid.errors import NodeError, SchemaError
@@ -26,7 +27,7 @@ Isolation = Literal["cluster", "actors", "packed"]
 OWNER = "owner"
 
 
-class Node:
+class Node(Displayed):
     """A node on this machine that we may start and stop."""
 
     def __init__(self, status: Mapping[str, Any], client: "Client") -> None:
@@ -72,8 +73,14 @@ class Node:
         stop(self.directory)
 
     @override
-    def __repr__(self) -> str:
-        return f"<Node {self.kind} {self.name} {self.peer_id}>"
+    def _display(self) -> Display:
+        facts = (
+            ("peer", self.peer_id),
+            ("address", next(iter(self.addresses), "")),
+            ("isolation", self.isolation),
+            ("directory", str(self.directory)),
+        )
+        return Display(f"Node {self.kind} {self.name}", facts)
 
 
 @overload

@@ -1,17 +1,21 @@
 """Mock data: made of a public schema and a number of rows, and of nothing else.
 
 Whoever makes a mock holds no private value here, so a mock cannot tell one: changing the data
-changes no byte of it. The same schema, tensor and seed give the same bytes on every machine and in
-every version: they come from SHAKE-256, not from a generator that a library may improve. More rows
-continue fewer. Values are uniform in the bounds; they are no model of the data.
+changes no byte of it. The same schema and seed give the same bytes on every machine and with every
+version of numpy: they come from SHAKE-256 and sums and products of IEEE 754, not from a generator
+that a library may improve. Only how a data frame shows them is pandas'. More rows continue fewer.
+Values are uniform in the bounds; they are no model of the data.
 """
 
 import hashlib
 import math
+from operator import index
+from typing import Any, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
 
+from p2pgrid.client.frames import shaped
 from p2pgrid.protocol.arrays import Array
 from p2pgrid.protocol.columns import Column
 from p2pgrid.protocol.schemas import TensorSchema
@@ -30,7 +34,18 @@ def mock_rows(schema: TensorSchema, rows: int) -> int:
     return min(rows, MOCK_ROWS, max(1, MOCK_SIZE // schema.row_size))
 
 
-def mock_columns(schema: TensorSchema, rows: int, *, seed: int = 0) -> dict[str, Array]:
+def mock_tensor(schema: TensorSchema, rows: int, *, seed: SupportsIndex = 0) -> Any:
+    """A mock in the form in which a program would hold the values: see ``frames.shaped``.
+
+    Args:
+        schema: of the tensor.
+        rows: of the data; the mock has as many, while they are few (``mock_rows``).
+        seed: any whole number; another one gives other values.
+    """
+    return shaped(schema, mock_columns(schema, mock_rows(schema, rows), seed=seed))
+
+
+def mock_columns(schema: TensorSchema, rows: int, *, seed: SupportsIndex = 0) -> dict[str, Array]:
     """A mock of a tensor: an array of shape (rows, ...) per column, of its dtype, in its bounds.
 
     Args:
@@ -38,7 +53,7 @@ def mock_columns(schema: TensorSchema, rows: int, *, seed: int = 0) -> dict[str,
         rows: at least 0.
         seed: any whole number; another one gives other values.
     """
-    stem = MOCK_SEPARATION + f"{schema.id}\0{seed}\0".encode()
+    stem = MOCK_SEPARATION + f"{schema.id}\0{index(seed)}\0".encode()
     return {column.name: _values(column, rows, stem) for column in schema.columns}
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing_extensions import Unpack, override
 
 from p2pgrid.client.asking import Asked
+from p2pgrid.client.display import Display, Displayed
 from p2pgrid.client.results import SearchResults
 from p2pgrid.errors import NetworkUnreachableError, PeerUnreachableError
 from p2pgrid.ids import PeerId
@@ -16,7 +17,7 @@ from p2pgrid.protocol.records import NodeRecord
 Find = Callable[[Asked, Query], SearchResults]
 
 
-class NetworkClient:
+class NetworkClient(Displayed):
     """A network. It can leave things out of its answers, but it cannot make them up."""
 
     def __init__(self, peer: Peer, *, peer_id: PeerId, record: NodeRecord, find: Find) -> None:
@@ -37,8 +38,9 @@ class NetworkClient:
         return self._find(Asked(self.name, self._link, signer=None), query_of(*words, **forms))
 
     @override
-    def __repr__(self) -> str:
-        return f"<NetworkClient {self.name} {self.peer_id}>"
+    def _display(self) -> Display:
+        facts = (("peer", self.peer_id), ("address", next(iter(self._addresses), "")))
+        return Display(f"NetworkClient {self.name}", facts)
 
     def _link(self) -> Link:
         return link_to_network(self._peer, self.peer_id, self.name, self._addresses)

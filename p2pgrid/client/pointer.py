@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from p2pgrid.client.actor_pointer import store_of
 from p2pgrid.client.batch import Batch, Input
+from p2pgrid.client.display import Display, hashed
 from p2pgrid.client.handle import Handle
 from p2pgrid.client.home import Home
 from p2pgrid.client.operands import check_in_place, literal
@@ -248,12 +249,14 @@ class TensorPointer(Operators, Protocols, Shareable, Handle):
         return self._apply("copy", (self,))
 
     @override
-    def __repr__(self) -> str:
-        tags = "".join(f" #{tag}" for tag in self.tags)
-        return (
-            f"<TensorPointer {short(self._id)} at {self._domain.name} "
-            f"shape={self.shape} dtype={self.dtype.name}{tags}>"
+    def _display(self) -> Display:
+        facts = (
+            ("shape", str(self.shape)),
+            ("dtype", self.dtype.name),
+            ("dataset", self.dataset),
+            ("tags", hashed(self.tags)),
         )
+        return Display(f"TensorPointer {short(self._id)} at {self._domain.name}", facts)
 
     def __del__(self) -> None:
         if self._session is not None:
@@ -293,7 +296,7 @@ class TensorPointer(Operators, Protocols, Shareable, Handle):
         meta = infer(name, metas, params)
         if in_place:
             check_in_place(name, self._meta, meta)
-        result = TensorPointer(self._domain, self._id, meta)
+        result = type(self)(self._domain, self._id, meta)
         live = self._domain.session_for(needed)
         result._id, result._batch = live.apply(name, inputs, params)
         result._session = live

@@ -13,6 +13,7 @@ import numpy as np
 from msgspec import Meta, Struct
 from typing_extensions import override
 
+from p2pgrid.client.display import Display, Displayed
 from p2pgrid.client.free import free
 from p2pgrid.client.pointer import TensorPointer
 from p2pgrid.client.result import Result, result_of
@@ -38,7 +39,7 @@ class NoColumnError(SchemaError, KeyError):
     __str__ = Exception.__str__  # not the quotes of KeyError
 
 
-class TablePointer(Statistics, Shareable):
+class TablePointer(Displayed, Statistics, Shareable):
     """A remote table; names, dtypes and number of rows are public, values and filters are not.
 
     ``table.mean("age")`` and the other statistics are of the rows that a filter left.
@@ -222,10 +223,11 @@ class TablePointer(Statistics, Shareable):
         return name in self._columns
 
     @override
-    def __repr__(self) -> str:
-        names = ", ".join(f"{name} {dtype.name}" for name, dtype in self.dtypes.items())
+    def _display(self) -> Display:
         filtered = "" if self._mask is None else ", filtered"
-        return f"<TablePointer at {self._first._domain.name}: {self.rows} rows{filtered}; {names}>"
+        columns = [(name, dtype.name) for name, dtype in self.dtypes.items()]
+        facts = (("rows", f"{self.rows:,}{filtered}"), *columns)
+        return Display(f"TablePointer at {self._first._domain.name}", facts)
 
     @override
     def _reduce(self, name: str, column: str, **settings: float) -> TensorPointer:

@@ -2,18 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
-from typing import Any
+from typing import Any, SupportsIndex
 
-import numpy as np
 from typing_extensions import override
 
 from p2pgrid.client.conversion import convert
-from p2pgrid.client.mock import mock_columns, mock_rows
+from p2pgrid.client.frames import frame_of
+from p2pgrid.client.mock import mock_tensor
 from p2pgrid.client.sources import Source, read_source
-from p2pgrid.errors import MissingExtraError
 from p2pgrid.protocol.arrays import Array
-from p2pgrid.protocol.columns import CATEGORY, Number
+from p2pgrid.protocol.columns import Number
 from p2pgrid.protocol.conformance import check_layout, check_names
 from p2pgrid.protocol.schemas import TensorSchema
 
@@ -34,31 +32,21 @@ class Tensor:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Rows and columns; of a single column whose cells have a shape, rows and that. Public."""
-        cell = self.schema.columns[0].shape if len(self.columns) == 1 else ()
-        return (self.rows, *cell) if cell else (self.rows, len(self.columns))
+        """Rows and columns; of a single column, rows and the shape of its cells. Public."""
+        first, *others = self.schema.columns
+        return (self.rows, 1 + len(others)) if others else (self.rows, *first.shape)
 
-    def mock(self, *, seed: int = 0) -> dict[str, Array]:
-        """Columns like these, made of the schema and the public number of rows alone."""
-        return mock_columns(self.schema, mock_rows(self.schema, self.rows), seed=seed)
+    def mock(self, *, seed: SupportsIndex = 0) -> Any:
+        """A tensor like this, made of the schema and the public number of rows alone.
+
+        Returns:
+            An array or a data frame; see ``mock_tensor``.
+        """
+        return mock_tensor(self.schema, self.rows, seed=seed)
 
     def to_pandas(self) -> Any:
-        """The values as a data frame; categories by their labels, cells with a shape as arrays.
-
-        Raises:
-            MissingExtraError: pandas is not installed.
-        """
-        try:
-            pandas = import_module("pandas")
-        except ImportError as error:
-            raise MissingExtraError(extra="tables", needed_for="to_pandas()") from error
-        columns: dict[str, Any] = {}
-        for column in self.schema.columns:
-            values = self.columns[column.name]
-            if column.type == CATEGORY:
-                values = np.array(column.categories, object)[values]
-            columns[column.name] = values if values.ndim == 1 else list(values)
-        return pandas.DataFrame(columns)
+        """The values as a data frame; categories by their labels, cells with a shape as arrays."""
+        return frame_of(self.schema, self.columns)
 
     @override
     def __repr__(self) -> str:

@@ -1,10 +1,25 @@
 """The users of a domain, for its owner."""
 
+from typing_extensions import override
+
+from p2pgrid.client.display import Tabular
 from p2pgrid.client.home import Home
 from p2pgrid.errors import SchemaError
 from p2pgrid.ids import PUBLIC_KEY_BYTES
 from p2pgrid.net.calls import ask
 from p2pgrid.protocol.messages import Account, Accounts, Done, Enrol, ListAccounts, Role
+from p2pgrid.protocol.text import Rows
+
+
+class UserList(Tabular, tuple[Account, ...]):
+    """Accounts, in the order of their names; prints as a table."""
+
+    __slots__ = ()
+
+    @override
+    def _rows(self) -> Rows:
+        rows = ((each.name, each.role, each.public_key.hex()) for each in self)
+        return (("name", "role", "public key"), *rows)
 
 
 class Users:
@@ -31,14 +46,14 @@ class Users:
         self._domain.login()
         ask(self._domain.link(), Enrol(name=name, public_key=key, role=role), Done)
 
-    def list(self) -> tuple[Account, ...]:
+    def list(self) -> UserList:
         """All accounts. Owners only.
 
         Raises:
             PermissionDeniedError: only owners see them.
         """
         self._domain.login()
-        return ask(self._domain.link(), ListAccounts(), Accounts).accounts
+        return UserList(ask(self._domain.link(), ListAccounts(), Accounts).accounts)
 
 
 def key_bytes(text: str) -> bytes:

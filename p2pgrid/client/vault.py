@@ -127,6 +127,33 @@ class Vault:
             new.unlink(missing_ok=True)
         _sync_directory(self._path.parent)
 
+    def write_new(self, content: Secret) -> None:
+        """Makes the file, and never writes over another.
+
+        Raises:
+            WalletError: something is there already, or it cannot be written.
+        """
+        with _disk_errors(self._path):
+            try:
+                _write_private(self._path, self._encoded(content))
+            except FileExistsError as error:
+                raise WalletError(f"{self._path} exists; name a file that does not") from error
+            except OSError:
+                self._path.unlink(missing_ok=True)
+                raise
+
+    def change_passphrase(self, old: Secret | None, new: Secret, content: Secret) -> None:
+        """Puts a new document in place of the old one, under another passphrase; hold the lock.
+
+        Raises:
+            WalletLockedError: ``old`` is not the passphrase.
+        """
+        if old != self._passphrase:
+            raise WalletLockedError(f"the old passphrase of {self._path} is another one")
+        changed = Vault(self._path, passphrase=new, cost=self._cost)
+        changed.write(content)
+        self._passphrase, self._derived = new, changed._derived
+
     def seal(self) -> None:
         """Encrypts a file that was written before the passphrase was set."""
         if self._passphrase is None or not isinstance(self._document(), _Open):

@@ -5,13 +5,17 @@ P2PGridError
 │   ├── MissingExtraError            101  install an extra
 │   ├── WalletError                  110  the wallet file cannot be used as it is
 │   │   ├── WalletLockedError        111  give the passphrase
-│   │   └── NoKeyError               112  make a key for this domain
+│   │   ├── NoKeyError               112  make a key for this domain
+│   │   └── WalletConflictError      113  an import has other keys for the same domains
+│   ├── PasswordError (ValueError)   114  a new password or its name is not fit
 │   ├── NodeError                    120  a node did not start or stop
 │   │   ├── PortInUseError           121  choose another port
 │   │   ├── InsecureListenerError    122  a Ray socket is reachable from outside: refused
 │   │   └── NodeNotFoundError        123  no node lives in this directory
 │   ├── AddressError                 130  the address cannot be read
 │   ├── UnknownPeerError             131  no such node was met before: give its address
+│   ├── NotAGridNetworkError         132  what is at the address is no network: look at it
+│   ├── NetworkNameConflictError     133  two networks of one name: one may be an impostor
 │   ├── NetworkKeyFileError          140  the key file of a closed network cannot be used
 │   └── ClockSkewError               150  two machines disagree about the time
 ├── NetworkError                     2xx  look at the link, perhaps try again
@@ -26,6 +30,7 @@ P2PGridError
 │   │   └── ProxyRefusedError        208  the HTTP proxy on the way opened no tunnel
 │   ├── RemoteProtocolError          210  the peer broke the protocol: hang up
 │   ├── LocalProtocolError           211  we would break the protocol: a mistake of the caller
+│   ├── DisconnectedError            212  the program itself ended it: connect again
 │   ├── RecordError                  220  a DHT or registry record is not to be believed
 │   │   ├── ForgedRecordError        221
 │   │   ├── ExpiredRecordError       222
@@ -42,6 +47,10 @@ P2PGridError
 │   ├── PublishNotPermittedError     303  this user may not publish here
 │   ├── PermissionDeniedError        304  this user's role does not allow the call
 │   ├── MoveNotPermittedError        305  the owner does not let this object go to that domain
+│   ├── AccountExistsError           306  the name is taken: log in, or choose another
+│   ├── SignupClosedError            307  only the owner makes accounts here
+│   ├── TooManyAttemptsError         308  wait so many seconds, or log in by a key
+│   ├── SetupTokenError              309  wrong, used or expired, or there is an owner
 │   └── CapabilityError              310  a token does not give this right; ``reason`` says why
 ├── DataError                        4xx  change the data or the expression
 │   ├── ShapeError (ValueError)      401
@@ -56,7 +65,8 @@ P2PGridError
 │   ├── SchemaMismatchError (ValueError) 420  two descriptions of data differ, or data from theirs
 │   ├── BoundsError (ValueError)     421  values outside the bounds of their column
 │   ├── MissingValuesError (ValueError) 422  rows without a value
-│   └── SourceError (ValueError)     423  a table or a file holds what cannot be published
+│   ├── SourceError (ValueError)     423  a table or a file holds what cannot be published
+│   └── UnfitValuesError (ValueError) 424 a domain refuses values that do not fit their schema
 ├── BudgetError                      5xx  use more noise, or ask for more budget
 │   └── BudgetPolicyError (ValueError) 501  the numbers of a privacy budget contradict each other
 ├── ComputeError                     6xx
@@ -80,12 +90,16 @@ remote person may read.
 from p2pgrid.errors.access import (
     CAPABILITY_REASONS,
     AccessDenied,
+    AccountExistsError,
     AuthenticationError,
     CapabilityError,
     GetNotPermittedError,
     MoveNotPermittedError,
     PermissionDeniedError,
     PublishNotPermittedError,
+    SetupTokenError,
+    SignupClosedError,
+    TooManyAttemptsError,
 )
 from p2pgrid.errors.base import InternalError, P2PGridError
 from p2pgrid.errors.compute import (
@@ -110,11 +124,15 @@ from p2pgrid.errors.config import (
     InsecureListenerError,
     MissingExtraError,
     NetworkKeyFileError,
+    NetworkNameConflictError,
     NodeError,
     NodeNotFoundError,
     NoKeyError,
+    NotAGridNetworkError,
+    PasswordError,
     PortInUseError,
     UnknownPeerError,
+    WalletConflictError,
     WalletError,
     WalletLockedError,
 )
@@ -132,10 +150,12 @@ from p2pgrid.errors.data import (
     ShapeError,
     SourceError,
     TooLargeError,
+    UnfitValuesError,
     ValueTypeError,
 )
 from p2pgrid.errors.network import (
     BusyError,
+    DisconnectedError,
     DiskFullError,
     DomainUnreachableError,
     ExpiredRecordError,
@@ -164,6 +184,7 @@ __all__ = [
     "CAPABILITY_REASONS",
     "MOVE_FAILURES",
     "AccessDenied",
+    "AccountExistsError",
     "ActorDiedError",
     "ActorUnavailableError",
     "ActorUnschedulableError",
@@ -179,6 +200,7 @@ __all__ = [
     "ComputeError",
     "ConfigError",
     "DataError",
+    "DisconnectedError",
     "DiskFullError",
     "DomainUnreachableError",
     "DtypeError",
@@ -200,13 +222,16 @@ __all__ = [
     "NetworkError",
     "NetworkKeyError",
     "NetworkKeyFileError",
+    "NetworkNameConflictError",
     "NetworkUnreachableError",
     "NoKeyError",
     "NodeError",
     "NodeNotFoundError",
+    "NotAGridNetworkError",
     "ObjectGoneError",
     "OversizedRecordError",
     "P2PGridError",
+    "PasswordError",
     "PeerUnreachableError",
     "PermissionDeniedError",
     "PortInUseError",
@@ -220,19 +245,24 @@ __all__ = [
     "RemoteTimeoutError",
     "SchemaError",
     "SchemaMismatchError",
+    "SetupTokenError",
     "ShapeError",
+    "SignupClosedError",
     "SourceError",
     "StaleRecordError",
     "TaskCancelledError",
     "TaskError",
     "TooLargeError",
+    "TooManyAttemptsError",
     "TransferCancelledError",
     "TransferError",
     "TransportError",
     "UnavailableError",
+    "UnfitValuesError",
     "UnknownPeerError",
     "UnsupportedRemoteOpError",
     "ValueTypeError",
+    "WalletConflictError",
     "WalletError",
     "WalletLockedError",
 ]

@@ -16,8 +16,8 @@ class AuthenticationError(AccessDenied):
 
     def __init__(self, *, domain: str) -> None:
         super().__init__(
-            f"{domain} refused the login; ask the owner to enrol the public key "
-            "that your wallet holds for this domain, and check both clocks"
+            f"{domain} refused the login; check name and password, or ask the owner to enrol the "
+            "public key that your wallet holds for this domain, and check both clocks"
         )
         self.domain = domain
 
@@ -66,6 +66,58 @@ class MoveNotPermittedError(AccessDenied):
             "to publish its data with allowed_domains, or for a capability to move it"
         )
         self.object_id, self.domain, self.to = object_id, domain, to
+
+
+class AccountExistsError(AccessDenied):
+    """The name of a new account is taken, or kept for somebody by the owner."""
+
+    code = 306
+
+    def __init__(self, *, name: str, domain: str) -> None:
+        super().__init__(
+            f"the name {name!r} is taken at {domain}; log in with its password, "
+            "sign up by another name, or ask the owner"
+        )
+        self.name, self.domain = name, domain
+
+
+class SignupClosedError(AccessDenied):
+    """Nobody can make an account here without the owner."""
+
+    code = 307
+
+    def __init__(self, *, domain: str) -> None:
+        super().__init__(
+            f"{domain} takes no sign-ups; send its owner the public key that your wallet holds "
+            "for this domain, to be enrolled"
+        )
+        self.domain = domain
+
+
+class TooManyAttemptsError(AccessDenied):
+    """More attempts than the domain bears, for this account, this program or all of them."""
+
+    code = 308
+
+    def __init__(self, *, domain: str, wait_s: float) -> None:
+        super().__init__(
+            f"too many attempts at {domain}; try again in {wait_s:,.0f} s. "
+            "A key of your wallet that the domain knows logs in all the same"
+        )
+        self.domain, self.wait_s = domain, wait_s
+
+
+class SetupTokenError(AccessDenied):
+    """The setup token is wrong, used or expired, or the domain has an owner. One text for all."""
+
+    code = 309
+
+    def __init__(self, *, domain: str) -> None:
+        super().__init__(
+            f"{domain} refused the setup token: it is good once, for a day, while nobody owns the "
+            "domain; stop and start the domain for a new one"
+        )
+        self.domain = domain
 
 
 CAPABILITY_REASONS = {

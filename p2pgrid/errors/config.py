@@ -45,6 +45,30 @@ class NoKeyError(WalletError):
         self.domain, self.user = domain, user
 
 
+class WalletConflictError(WalletError):
+    """A file of keys and the wallet have different keys for the same place."""
+
+    code = 113
+
+    def __init__(self, *, conflicts: int, keys: int, first: str) -> None:
+        super().__init__(
+            f"{conflicts} of {keys} keys are for domains (the first: {first}) for which the wallet "
+            "has other keys; nothing was imported. Keep yours with conflicts='keep', or take "
+            "theirs with conflicts='replace'"
+        )
+        self.conflicts, self.keys, self.first = conflicts, keys, first
+
+
+class PasswordError(ConfigError, ValueError):
+    """A new password, or the name for it, is not fit for an account."""
+
+    code = 114
+
+    def __init__(self, *, problem: str) -> None:
+        super().__init__(f"{problem}; nothing was sent to the domain")
+        self.problem = problem
+
+
 class NodeError(ConfigError):
     """A node did not start, did not stop, or is not what was expected."""
 
@@ -92,7 +116,8 @@ class AddressError(ConfigError):
     def __init__(self, *, address: str) -> None:
         super().__init__(
             f"cannot read the address {address[:200]!r}; "
-            "expected a multiaddr such as /ip4/192.0.2.7/tcp/4001/p2p/12D3KooW..."
+            "expected a multiaddr such as /ip4/192.0.2.7/tcp/4001/p2p/12D3KooW..., "
+            "a URL such as https://grid.example.org, or p2pgrid://12D3KooW..."
         )
 
 
@@ -107,6 +132,30 @@ class UnknownPeerError(ConfigError):
             "such as /ip4/192.0.2.7/tcp/4001/p2p/12D3KooW..."
         )
         self.name = name
+
+
+class NotAGridNetworkError(ConfigError):
+    """What is at an address is no network of p2pgrid."""
+
+    code = 132
+
+    def __init__(self, *, address: str, problem: str) -> None:
+        super().__init__(f"there is no p2pgrid network at {address[:200]}: {problem}")
+        self.address, self.problem = address, problem
+
+
+class NetworkNameConflictError(ConfigError):
+    """Another network of the same name is known here."""
+
+    code = 133
+
+    def __init__(self, *, name: str, known: str, new: str) -> None:
+        super().__init__(
+            f"a network called {name!r} is known here already, as {known}, and this one is {new}: "
+            "ask whoever runs it which is right; if it is the new one, forget the other with: "
+            f"p2pgrid networks forget {known}"
+        )
+        self.name, self.known, self.new = name, known, new
 
 
 class ClockSkewError(ConfigError):

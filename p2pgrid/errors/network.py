@@ -116,6 +116,18 @@ class LocalProtocolError(NetworkError):
     code = 211
 
 
+class DisconnectedError(NetworkError):
+    """The program itself has disconnected from this network."""
+
+    code = 212
+
+    def __init__(self, *, network: str) -> None:
+        super().__init__(
+            f"this program has disconnected from {network}; connect again to go on with it"
+        )
+        self.network = network
+
+
 class RecordError(NetworkError):
     """A signed record is not to be believed."""
 

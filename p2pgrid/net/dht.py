@@ -11,6 +11,7 @@ sees who announces it.
 import logging
 import random
 import secrets
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 import trio
@@ -141,21 +142,25 @@ class Dht:
             self._kad.store.hold(key, record.encode())
         await self._store(peer, Found(body, record))
 
-    async def get(self, peer: PeerId) -> NodeRecord:
+    async def get(self, peer: PeerId, *, again: bool = False) -> NodeRecord:
         """The newest verified record of a peer that the network has; see ``get_signed``."""
-        return (await self.get_signed(peer)).record
+        return (await self.get_signed(peer, again=again)).record
 
-    async def get_signed(self, peer: PeerId) -> Found:
+    async def get_signed(self, peer: PeerId, *, again: bool = False) -> Found:
         """Asks several peers near the record, unless the network gave it ``fresh_s`` ago.
 
         The newest of what they gave and what is known here counts. All of those asked would have
         to miss, or withhold, a newer record: then an older one that has not expired is returned.
 
+        Args:
+            peer: Whose record.
+            again: Ask in any case: the peer was not where the last one says.
+
         Raises:
             PeerUnreachableError: no valid record was found before the deadline.
         """
         known = self._known(peer)
-        if known is not None and self._cache.is_fresh(peer, now=self._now()):
+        if known is not None and not again and self._cache.is_fresh(peer, now=self._now()):
             return known
         itself = known_contact(self._host, ID.from_string(peer))
         can_be_asked = itself.addrs or is_connected(self._host, peer)
@@ -233,19 +238,23 @@ class Dht:
             if answer is not None and (hit := self._read(peer, answer)):
                 self._cache.keep(peer, hit[0], now=self._now())
                 return hit[0].record
-        return await self.get(peer)
+        return await self.get(peer, again=True)
 
     async def _providers(self, tag: str) -> dict[PeerId, PeerInfo]:
+        """Those first that most peers tell of: one liar's inventions hold up nobody."""
         key = tag_key(tag)
-        hints = list(self._kad.store.providers.get_providers(key))
+        hints: dict[ID, PeerInfo] = {}
+        tellers: Counter[ID] = Counter()
 
-        def heard(_: PeerInfo, answer: Message) -> int:
-            told = contacts(answer.providerPeers)
-            hints.extend(told)
+        def take(told: Sequence[PeerInfo]) -> int:
+            hints.update((hint.peer_id, hint) for hint in told)
+            tellers.update({hint.peer_id for hint in told})
             return len(told)
 
-        await self._client.search(Message(type=Message.GET_PROVIDERS, key=key), heard)
-        return {PeerId(hint.peer_id.to_base58()): hint for hint in hints}
+        take(self._kad.store.providers.get_providers(key))
+        question = Message(type=Message.GET_PROVIDERS, key=key)
+        await self._client.search(question, lambda _, answer: take(contacts(answer.providerPeers)))
+        return {PeerId(peer.to_base58()): hints[peer] for peer, _ in tellers.most_common()}
 
     async def _store(self, peer: PeerId, ours: Found) -> None:
         """Asks for the record before it stores it: the answers show the newest ``seq``."""

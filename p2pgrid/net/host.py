@@ -203,7 +203,6 @@ async def connect(
     if not is_connected(host, peer):
         reason = f"no answer within {timeout_s:g} s" if deadline.cancelled_caught else ""
         raise _explain(peer, len(targets), failures, reason)
-    host.get_peerstore().add_addrs(remote, targets, ADDRESS_TTL_S)
 
 
 def is_connected(host: IHost, peer: PeerId) -> bool:
@@ -243,11 +242,19 @@ async def open_stream(host: IHost, peer: PeerId, timeout_s: float = 10.0) -> INe
 
 
 class _Host(BasicHost):  # type: ignore[misc]
-    """Remembers on which route each connection that it dialled goes."""
+    """Remembers on which route each connection that it dialled goes, and asks nobody who he is.
+
+    libp2p would ask at once at both ends of every connection: a third of what a connection costs.
+    Noise says who it is; what a peer speaks, the DHT asks the peers that it asks anything.
+    """
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.routes: WeakKeyDictionary[Any, Route] = WeakKeyDictionary()
+
+    @override
+    def _schedule_identify(self, peer_id: ID, *, reason: str) -> None:
+        return
 
 
 class _RoutedTcp(TCP):  # type: ignore[misc]
@@ -272,15 +279,25 @@ class _RoutedTcp(TCP):  # type: ignore[misc]
 
 
 class _Peerstore(PeerStore):  # type: ignore[misc]
-    """Never forgets our own key when it makes room for other peers.
+    """Never forgets our own key when it makes room for other peers, and keeps few addresses each.
 
     libp2p's forgets it first, as that of a peer without addresses: after a thousand visitors a
-    node could not say any more who it is, and every stream to it broke.
+    node could not say any more who it is, and every stream to it broke. And it keeps every address
+    that a peer ever named.
     """
 
     def __init__(self, own: ID) -> None:
         super().__init__(max_peers=MAX_PEERS)
         self._own = own
+
+    @override
+    def add_addrs(self, peer_id: ID, addrs: Sequence[Multiaddr], ttl: int = 0) -> None:
+        """What is added last is newest, though it was known before."""
+        known = self.peer_data_map[peer_id].addrs if self.has_peer(peer_id) else []
+        known[:] = [address for address in known if address not in addrs]
+        super().add_addrs(peer_id, [*addrs][:MAX_ADDRESSES], ttl)
+        if self.has_peer(peer_id):
+            del self.peer_data_map[peer_id].addrs[:-MAX_ADDRESSES]
 
     @override
     def _enforce_peer_limit(self) -> None:
@@ -378,6 +395,8 @@ async def _dial_any(
         try:
             connection = await host.get_network().dial_addr(target, remote)
             host.routes[connection.muxed_conn] = route_of(target)
+            # Only where the peer was met: the others may be a stranger's word.
+            host.get_peerstore().add_addrs(remote, [target], ADDRESS_TTL_S)
         except SwarmException as error:
             failures.append(error)
             failed.set()

@@ -7,8 +7,9 @@ Trust: none in any answer. Records carry signatures; providers and contacts are 
 """
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import trio
@@ -18,23 +19,23 @@ from libp2p.custom_types import TProtocol
 from libp2p.exceptions import BaseLibp2pError
 from libp2p.identity.identify.identify import ID as IDENTIFY
 from libp2p.identity.identify.pb.identify_pb2 import Identify
-from libp2p.identity.update import update_peerstore_from_identify
 from libp2p.kad_dht.common import PROTOCOL_ID as KAD_PROTOCOL
 from libp2p.kad_dht.pb.kademlia_pb2 import Message
 from libp2p.peer.id import ID
 from libp2p.peer.peerinfo import PeerInfo
-from libp2p.peer.peerstore import PeerStoreError
+from multiaddr import Multiaddr
 
 from p2pgrid.errors import NetworkError, NetworkKeyError
 from p2pgrid.ids import PeerId
 from p2pgrid.net.host import ADDRESS_TTL_S, CONTROL_PROTOCOL, connect
-from p2pgrid.net.kad_contacts import has_ed25519_key
+from p2pgrid.net.kad_contacts import has_ed25519_key, usable
 from p2pgrid.net.kad_stream import KadStream
 
 MAX_ANSWER_BYTES = 1 << 20
 MAX_IDENTIFY_BYTES = 1 << 16
 STREAMS_PER_PEER = 2
 """So many questions to one peer at once; its server lets twice as many in."""
+_OURS = frozenset({CONTROL_PROTOCOL, KAD_PROTOCOL})
 _LOG = logging.getLogger(__name__)
 
 # What a peer can do to us while it answers: hang up, refuse, or send nonsense.
@@ -42,11 +43,18 @@ _FAILURES = (
     BaseLibp2pError,
     NetworkError,
     DecodeError,
-    PeerStoreError,
     ValueError,
     trio.BrokenResourceError,
     trio.ClosedResourceError,
 )
+
+
+class Said(NamedTuple):
+    """What a peer says of itself, as far as it matters: it may send 64 KiB of it."""
+
+    protocols: frozenset[str] = frozenset()
+    """Those of the DHT and of p2pgrid that it speaks."""
+    addresses: tuple[Multiaddr, ...] = ()
 
 
 class _Streams:
@@ -64,7 +72,7 @@ class Asker:
         self._host = host
         # libp2p keeps what a peer said about itself for good, also when the peer restarts as
         # something else; this dies with the connection.
-        self._said: WeakKeyDictionary[INetConn, frozenset[str]] = WeakKeyDictionary()
+        self._said: WeakKeyDictionary[INetConn, Said] = WeakKeyDictionary()
         self._streams: dict[INetConn, _Streams] = {}
 
     async def ask(self, contact: PeerInfo, question: Message, timeout_s: float) -> Message | None:
@@ -91,11 +99,13 @@ class Asker:
         if self._connection(peer) is None:
             addresses = [str(address) for address in contact.addrs]
             await connect(self._host, PeerId(peer.to_base58()), addresses, timeout_s)
-        if CONTROL_PROTOCOL not in await self.identify(peer):
+        said = await self.identify(peer)
+        if CONTROL_PROTOCOL not in said.protocols:
             return None
         answer = await self._converse(peer, question)
-        # libp2p forgets addresses with time, and would pass the peer on without any.
-        self._host.get_peerstore().add_addrs(peer, contact.addrs, ADDRESS_TTL_S)
+        # libp2p forgets addresses with time, and would pass the peer on without any. Those that
+        # others tell of it are not passed on unless it was reached there.
+        self._remember(peer, said.addresses)
         return answer
 
     async def _converse(self, peer: ID, question: Message) -> Message | None:
@@ -127,8 +137,8 @@ class Asker:
             streams.idle.append(stream)
         return answer
 
-    async def identify(self, peer: ID) -> frozenset[str]:
-        """The protocols that a connected peer says it speaks; empty if it does not say.
+    async def identify(self, peer: ID) -> Said:
+        """What a connected peer says of itself; nothing if it does not say.
 
         Asks once per connection and has no deadline of its own.
         """
@@ -136,25 +146,29 @@ class Asker:
         if connection is None or connection in self._said:
             return self.identified(peer)
         if not has_ed25519_key(peer.to_bytes()):
-            return frozenset()
-        said = Identify()
+            return Said()
+        told = Identify()
         try:
             stream = await self._open(peer, IDENTIFY, limit=MAX_IDENTIFY_BYTES)
             try:
-                said.ParseFromString(await stream.receive_bytes() or b"")
+                told.ParseFromString(await stream.receive_bytes() or b"")
             finally:
                 await stream.reset()
-            await update_peerstore_from_identify(self._host.get_peerstore(), peer, said)
         except _FAILURES:
-            return frozenset()
+            return Said()
         # Protobuf gives a text that is no UTF-8 as bytes.
-        self._said[connection] = frozenset(map(str, said.protocols))
-        return self._said[connection]
+        said = Said(_OURS.intersection(map(str, told.protocols)), usable(told.listen_addrs))
+        self._said[connection] = said
+        self._remember(peer, said.addresses)
+        return said
 
-    def identified(self, peer: ID) -> frozenset[str]:
-        """What ``identify`` learnt on the connection to a peer; empty if nothing."""
+    def identified(self, peer: ID) -> Said:
+        """What ``identify`` learnt on the connection to a peer; nothing if it did not."""
         connection = self._connection(peer)
-        return self._said.get(connection, frozenset()) if connection else frozenset()
+        return self._said.get(connection, Said()) if connection else Said()
+
+    def _remember(self, peer: ID, addresses: Sequence[Multiaddr]) -> None:
+        self._host.get_peerstore().add_addrs(peer, addresses, ADDRESS_TTL_S)
 
     def _connection(self, peer: ID) -> INetConn | None:
         alive = [c for c in self._host.get_network().get_connections(peer) if not c.is_closed]

@@ -32,14 +32,14 @@ def known_contact(host: IHost, peer: ID) -> PeerInfo:
         addresses = host.get_peerstore().addrs(peer)
     except PeerStoreError:
         addresses = []
-    return PeerInfo(peer, _usable(address.to_bytes() for address in addresses[::-1]))
+    return PeerInfo(peer, usable(address.to_bytes() for address in addresses[::-1]))
 
 
 def contacts(peers: Iterable[Message.Peer]) -> list[PeerInfo]:
     """The peers of an answer, at most ``BUCKET_SIZE``, that have an Ed25519 key and addresses."""
     found = []
     for peer in islice(peers, BUCKET_SIZE):
-        addresses = _usable(peer.addrs) if has_ed25519_key(peer.id) else []
+        addresses = usable(peer.addrs) if has_ed25519_key(peer.id) else ()
         if addresses:
             found.append(PeerInfo(ID(peer.id), addresses))
     return found
@@ -66,11 +66,11 @@ def by_distance(target: bytes, contacts: Iterable[PeerInfo]) -> list[PeerInfo]:
     return sorted(contacts, key=lambda contact: distance(goal, contact.peer_id))
 
 
-def _usable(addresses: Iterable[bytes]) -> list[Multiaddr]:
-    """What we could dial of what a stranger sent."""
+def usable(addresses: Iterable[bytes]) -> tuple[Multiaddr, ...]:
+    """What we could dial of what a stranger sent, at most ``MAX_ADDRESSES``."""
     short = (raw for raw in addresses if len(raw) <= MAX_ADDRESS_BYTES)
     plain = dict.fromkeys(address for address in map(_dialable, short) if address is not None)
-    return list(islice(plain, MAX_ADDRESSES))
+    return tuple(islice(plain, MAX_ADDRESSES))
 
 
 # Answers name the same few peers again and again, and py-multiaddr takes 0.1 ms for an address.

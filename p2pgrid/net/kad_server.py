@@ -54,7 +54,7 @@ class PeerTable(RoutingTable):  # type: ignore[misc]
         self, peer_obj: PeerInfo | ID, *, skip_server_mode_check: bool = False
     ) -> bool:
         peer = peer_obj.peer_id if isinstance(peer_obj, PeerInfo) else peer_obj
-        if not {CONTROL_PROTOCOL, KAD_PROTOCOL} <= self._asker.identified(peer):
+        if not {CONTROL_PROTOCOL, KAD_PROTOCOL} <= self._asker.identified(peer).protocols:
             return False
         return bool(await super().add_peer(peer_obj, skip_server_mode_check=True))
 
@@ -78,7 +78,7 @@ class KadServer:
         try:
             with trio.move_on_after(SERVE_S) as deadline:
                 async with self._turn_of(peer):
-                    if CONTROL_PROTOCOL in await self._asker.identify(peer):
+                    if CONTROL_PROTOCOL in (await self._asker.identify(peer)).protocols:
                         await self.table.add_peer(peer)
                         await self._serve(peer, questions, deadline)
         except _HUNG_UP:

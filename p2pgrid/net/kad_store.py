@@ -1,18 +1,18 @@
 """What a server of the DHT holds for others, and how it answers: messages in, messages out.
 
-Trust: none in any question. Stored records prove their signer, no more. Everything is bounded:
-keys, addresses, tags, and how many tags one peer announces in ten seconds.
+Trust: none in any question. Stored records prove their signer, no more, and keys cost nothing:
+records, keys, addresses and tags are bounded, and how many of them one peer leaves in ten seconds.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 from libp2p.abc import IHost
-from libp2p.kad_dht.common import BUCKET_SIZE, format_time_rfc3339
+from libp2p.kad_dht.common import BUCKET_SIZE
 from libp2p.kad_dht.pb.kademlia_pb2 import Message, Record
 from libp2p.kad_dht.provider_store import ProviderStore
 from libp2p.kad_dht.routing_table import RoutingTable
-from libp2p.kad_dht.value_store import ValueStore
 from libp2p.peer.id import ID
 from libp2p.peer.peerinfo import PeerInfo
 
@@ -27,10 +27,12 @@ from p2pgrid.protocol.records import (
 )
 
 MAX_KEY_BYTES = 128
+MAX_RECORDS = 8192
+"""With more than these, at most 4 KiB each, the one that was stored longest ago is forgotten."""
 MAX_TAGS = 4096
 """Tags of others that are remembered here, each for two days; py-libp2p knows no limit."""
-ANNOUNCED_PER_WINDOW = 100
-"""Tags that one peer may announce here in ``WINDOW_S``."""
+LEFT_PER_WINDOW = 100
+"""Records and tags that one peer may leave here in ``WINDOW_S``."""
 WINDOW_S = 10.0
 
 
@@ -60,10 +62,11 @@ class KadStore:
 
     def __init__(self, host: IHost, table: RoutingTable, *, now: Callable[[], float]) -> None:
         self._host, self._table, self._now = host, table, now
-        self.records = ValueStore(host, host.get_id())
+        self.records: dict[str, bytes] = {}
+        """Checked when they came; the one that was stored longest ago is first."""
         self.providers = ProviderStore(host)
         self._window_end = 0.0
-        self._announced: dict[ID, int] = {}
+        self._left: Counter[ID] = Counter()
         self._answers = {
             Message.PING: self._ping,
             Message.FIND_NODE: self._find_node,
@@ -82,23 +85,20 @@ class KadStore:
 
     def hold(self, key: str, value: bytes) -> None:
         """Keeps a checked record for whoever asks for it."""
-        raw = key.encode()
-        self.records.put_record(
-            raw, Record(key=raw, value=value, timeReceived=format_time_rfc3339())
-        )
+        self.records.pop(key, None)
+        self.records[key] = value
+        if len(self.records) > MAX_RECORDS:
+            del self.records[next(iter(self.records))]
 
     def held(self, key: str) -> bytes:
         """The local copy under a key, or nothing."""
-        record = self.records.get(key.encode())
-        return bytes(record.value) if record else b""
+        return self.records.get(key, b"")
 
     def sweep(self) -> None:
         """Forgets expired records and providers."""
-        for raw, (record, _) in list(self.records.store.items()):
-            try:
-                check(raw.decode(), record.value, now=self._now())
-            except P2PGridError:
-                self.records.remove(raw)
+        for key, value in list(self.records.items()):
+            if not _is_good(key, value, now=self._now()):
+                del self.records[key]
         self.providers.cleanup_expired()
 
     def _ping(self, _: ID, __: Message) -> Message:
@@ -111,18 +111,14 @@ class KadStore:
 
     def _get_value(self, asker: ID, question: Message) -> Message:
         answer = Message(type=Message.GET_VALUE, key=question.key)
-        record = self.records.get(question.key)
-        if record is not None:
-            answer.record.CopyFrom(record)
+        if value := self.held(question.key.decode(errors="replace")):
+            answer.record.CopyFrom(Record(key=question.key, value=value))
         self._add_closer(answer, question.key, asker)
         return answer
 
-    def _put_value(self, _: ID, question: Message) -> Message | None:
-        value = question.record.value
-        try:
-            key = question.key.decode()
-            check(key, value, now=self._now())
-        except (P2PGridError, UnicodeDecodeError):
+    def _put_value(self, asker: ID, question: Message) -> Message | None:
+        key, value = question.key.decode(errors="replace"), question.record.value
+        if not self._may_leave(asker) or not _is_good(key, value, now=self._now()):
             return None
         held = self.held(key)
         # A repeat is accepted.
@@ -143,19 +139,19 @@ class KadStore:
     def _add_provider(self, asker: ID, question: Message) -> Message | None:
         known = self.providers.providers
         has_room = question.key in known or len(known) < MAX_TAGS
-        if not question.key or not has_room or not self._may_announce(asker):
+        if not question.key or not has_room or not self._may_leave(asker):
             return None
         for provider in contacts(question.providerPeers):
             if provider.peer_id == asker:  # nobody announces for others
                 self.providers.add_provider(question.key, provider)
         return Message(type=Message.ADD_PROVIDER, key=question.key)
 
-    def _may_announce(self, asker: ID) -> bool:
+    def _may_leave(self, asker: ID) -> bool:
         if self._now() >= self._window_end:
             self._window_end = self._now() + WINDOW_S
-            self._announced.clear()
-        self._announced[asker] = self._announced.get(asker, 0) + 1
-        return self._announced[asker] <= ANNOUNCED_PER_WINDOW
+            self._left.clear()
+        self._left[asker] += 1
+        return self._left[asker] <= LEFT_PER_WINDOW
 
     def _add_closer(self, answer: Message, key: bytes, asker: ID) -> None:
         for peer in self._table.find_local_closest_peers(key, BUCKET_SIZE):
@@ -166,6 +162,14 @@ class KadStore:
 def _fields(contact: PeerInfo) -> dict[str, Any]:
     addresses = [address.to_bytes() for address in contact.addrs]
     return {"id": contact.peer_id.to_bytes(), "addrs": addresses}
+
+
+def _is_good(key: str, value: bytes, *, now: float) -> bool:
+    try:
+        check(key, value, now=now)
+    except P2PGridError:
+        return False
+    return True
 
 
 def _age(value: bytes) -> tuple[int, bytes]:

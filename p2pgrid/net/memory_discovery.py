@@ -46,8 +46,8 @@ class MemoryDiscovery:
         self._read(record.encode(), self._peer_id)
         self._hub.records[self._peer_id] = record.encode()
 
-    async def get(self, peer: PeerId) -> NodeRecord:
-        """The verified record of a peer."""
+    async def get(self, peer: PeerId, *, again: bool = False) -> NodeRecord:  # noqa: ARG002
+        """The verified record of a peer; nothing is remembered here."""
         await trio.lowlevel.checkpoint()
         if not self._knows(peer):
             raise PeerUnreachableError(peer=peer, addresses=0, reason="no record on the hub")

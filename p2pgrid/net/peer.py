@@ -10,7 +10,12 @@ from typing import NamedTuple, TypeVar
 import trio
 
 from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing
-from p2pgrid.errors import LocalProtocolError, PeerUnreachableError, TransportError
+from p2pgrid.errors import (
+    IdentityMismatchError,
+    LocalProtocolError,
+    PeerUnreachableError,
+    TransportError,
+)
 from p2pgrid.ids import PeerId
 from p2pgrid.net.counters import Counters
 from p2pgrid.net.dht import Dht
@@ -126,6 +131,27 @@ class Peer:
             lambda: self._dial(peer, tuple(addresses)), wait_s=self._timing.dial_s
         )
 
+    def reach(self, peer: PeerId) -> Link:
+        """The open link to a peer; dials where its record on the DHT says when there is none.
+
+        A peer that has moved may be dialled at its old place first: then the DHT is asked again.
+
+        Raises:
+            PeerUnreachableError: there is no record of it, or nobody answered there.
+            IdentityMismatchError, NetworkKeyError, RemoteProtocolError, LocalProtocolError: see
+                ``link_to``.
+        """
+        if (link := self._open_link(peer)) is not None:
+            return link
+        known = self.get(peer)
+        try:
+            return self.link_to(peer, known.addresses)
+        except (PeerUnreachableError, IdentityMismatchError):
+            newest = self.get(peer, again=True)
+            if newest.addresses == known.addresses:
+                raise
+        return self.link_to(peer, newest.addresses)
+
     def bring(self, pipe: Incoming, relays: Sequence[str], *, bulk_port: int | None) -> None:
         """Brings a pipe that a relay asks for; see ``Transport.bring``."""
         self._call(
@@ -145,9 +171,9 @@ class Peer:
         """Puts our record on the DHT."""
         self._call(lambda: self._discovery.put(record), wait_s=self._timing.dht_s)
 
-    def get(self, peer: PeerId) -> NodeRecord:
-        """The newest verified record of a peer on the DHT."""
-        return self._call(lambda: self._discovery.get(peer), wait_s=self._timing.dht_s)
+    def get(self, peer: PeerId, *, again: bool = False) -> NodeRecord:
+        """The newest verified record of a peer on the DHT; ``again``: newer than remembered."""
+        return self._call(lambda: self._discovery.get(peer, again=again), wait_s=self._timing.dht_s)
 
     def announce(self, tag: str) -> None:
         """Says on the DHT that we have something with this tag."""

@@ -106,8 +106,12 @@ class Discovery(Protocol):
     async def put(self, record: SignedRecord) -> None:
         """Publishes our own signed record."""
 
-    async def get(self, peer: PeerId) -> NodeRecord:
-        """The newest verified record of a peer."""
+    async def get(self, peer: PeerId, *, again: bool = False) -> NodeRecord:
+        """The newest verified record of a peer; ``again``: whatever is remembered of it.
+
+        Raises:
+            PeerUnreachableError: none was found.
+        """
 
     async def announce(self, tag: str) -> None:
         """Says that we have something with this tag."""

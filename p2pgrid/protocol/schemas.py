@@ -73,6 +73,16 @@ class TensorSchema(Struct, frozen=True, array_like=True, forbid_unknown_fields=T
         return sum(math.prod(column.shape) for column in self.columns)
 
     @property
+    def is_one_array(self) -> bool:
+        """Whether one array holds all columns: they have one dtype, and numbers for cells.
+
+        Its shape is (rows, columns); a single column may have cells of any shape.
+        """
+        first = self.columns[0]
+        scalar = len(self.columns) == 1 or not any(column.shape for column in self.columns)
+        return scalar and all(column.dtype == first.dtype for column in self.columns)
+
+    @property
     def low(self) -> tuple[Number, ...]:
         """The smallest value of each column, in their order."""
         return tuple(column.low for column in self.columns)

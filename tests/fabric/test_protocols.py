@@ -284,7 +284,7 @@ def test_what_is_public_is_told_without_asking(a: TensorPointer) -> None:
 
 def test_probing_finds_what_there_is(a: TensorPointer) -> None:
     assert hasattr(a, "exp")
-    for name in ("foo", "_repr_html_", "__array_interface__", "__dlpack__", "_ipython_display_"):
+    for name in ("foo", "_repr_png_", "__array_interface__", "__dlpack__", "_ipython_display_"):
         assert not hasattr(a, name)
     assert {"sum", "get", "shape", "flatten"} <= set(dir(a))
     assert "where" not in dir(a)

@@ -183,7 +183,7 @@ def test_a_table_shows_what_is_public(table: TablePointer) -> None:
     assert table.dtypes["ward"] == np.uint8
     assert "age" in table
     assert "sex" not in table
-    assert repr(table) == "<TablePointer at bob: 6 rows; age int16, ward uint8, dose float64>"
+    assert repr(table) == "<TablePointer at bob: rows 6; age int16; ward uint8; dose float64>"
     groups = table.groupby("ward", [3, 1])
     assert groups.keys.tolist() == [3, 1]
     assert repr(groups) == f"<TableGroups of {table!r} by 'ward', 2 keys>"
@@ -193,7 +193,7 @@ def test_a_table_shows_what_is_public(table: TablePointer) -> None:
 def test_how_many_rows_a_filter_keeps_is_not_told(table: TablePointer, threshold: int) -> None:
     kept = table[table["age"] > threshold]
     assert kept.shape == table.shape
-    assert repr(kept) == repr(table).replace("rows", "rows, filtered")
+    assert repr(kept) == repr(table).replace("rows 6", "rows 6, filtered")
     shapes = [kept.mean("age"), kept.groupby("ward", [1, 5]).min("age"), kept.describe()["age"]]
     assert [each.block.shape for each in shapes] == [(), (2,), (8,)]
 

@@ -19,8 +19,8 @@ from wsproto.events import Request
 from p2pgrid.errors import PeerUnreachableError, RemoteProtocolError, TransportError
 from p2pgrid.ids import peer_id_of
 from p2pgrid.net.dht import Dht
-from p2pgrid.net.host import CONTROL_PROTOCOL, build_host
-from p2pgrid.net.kad_asker import Asker
+from p2pgrid.net.host import CONTROL_PROTOCOL, MAX_ADDRESSES, build_host
+from p2pgrid.net.kad_asker import Asker, Said
 from p2pgrid.net.kad_server import KadServer
 from p2pgrid.net.streams import Libp2pStream
 from p2pgrid.net.websocket import WebSocketStream
@@ -139,8 +139,9 @@ def identify(data: bytes) -> None:
     async def work() -> None:
         host = _host()
         host.new_stream = _answers(identify=data)
-        spoken = await Asker(host).identify(REMOTE)
-        assert all(isinstance(protocol, str) for protocol in spoken)
+        said = await Asker(host).identify(REMOTE)
+        assert said.protocols <= set(OURS.protocols)
+        assert len(said.addresses) <= MAX_ADDRESSES
 
     _run(work)
 
@@ -224,7 +225,7 @@ def dht_questions() -> list[bytes]:
 def _server() -> KadServer:
     host = _host()
     asker = Asker(host)
-    asker._said[host.get_network().get_connections()[0]] = frozenset(OURS.protocols)
+    asker._said[host.get_network().get_connections()[0]] = Said(frozenset(OURS.protocols))
     return KadServer(host, asker, serve=True, now=lambda: NOW)
 
 

@@ -156,18 +156,18 @@ def test_what_was_put_and_announced_reaches_peers_that_come_later() -> None:
 def _arrivals(dht: Dht) -> tuple[trio.Event, trio.Event]:
     """Set when a record, and a provider, is stored."""
     record, provider = trio.Event(), trio.Event()
-    store_record = dht._kad.store.records.put_record
+    hold = dht._kad.store.hold
     store_provider = dht._kad.store.providers.add_provider
 
-    def put_record(*args: Any) -> None:
-        store_record(*args)
+    def held(*args: Any) -> None:
+        hold(*args)
         record.set()
 
     def add_provider(*args: Any) -> None:
         store_provider(*args)
         provider.set()
 
-    dht._kad.store.records.put_record = put_record
+    dht._kad.store.hold = held  # type: ignore[method-assign, assignment]
     dht._kad.store.providers.add_provider = add_provider
     return record, provider
 

@@ -175,6 +175,19 @@ GOLDEN: dict[str, Golden] = {
         "360000003200000094000784a474797065a46a6f696ea46e6f6465c4046e6f6465a8646174617365"
         "747391c4067265636f7264a46d6f7265c390",
     ),
+    "describe": (
+        Kind.REQUEST,
+        m.Describe(),
+        b"",
+        "170000001300000094000781a474797065a8646573637269626590",
+    ),
+    "network-status": (
+        Kind.ANSWER,
+        m.NetworkStatus(datasets=3, models=0, domains=2, online=1),
+        b"",
+        "400000003c00000094010785a474797065ae6e6574776f726b2d737461747573a864617461736574"
+        "7303a66d6f64656c7300a7646f6d61696e7302a66f6e6c696e650190",
+    ),
     "operate": (
         Kind.REQUEST,
         Operate(

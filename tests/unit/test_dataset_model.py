@@ -175,6 +175,11 @@ def test_tags_are_spelled_in_one_way_and_come_once() -> None:
     assert prepared(tags=["#A", "a", "b"]).tags == ("a", "b")
 
 
+def test_c40_a_tensor_of_one_column_keeps_its_shape() -> None:
+    schema = DatasetSchema.of("s", {"x": TensorSchema("s", (Column("weight", "float64", 0, 10),))})
+    assert prepared(schema=schema, tensors={"x": [3.5, 4.0]}).tensors["x"].shape == (2,)
+
+
 # --- C30, C33: splits, bounds -----------------------------------------------------------------
 
 
@@ -237,8 +242,9 @@ def test_c32_private_rows_change_no_byte_of_a_mock(
     for _ in range(2):
         values = data.draw(st.lists(inside, min_size=rows, max_size=rows))
         mock = prepared(tensors={"x": np.array(values)}).tensors["x"].mock(seed=seed)
-        mocks.append({name: array.tobytes() for name, array in mock.items()})
-        assert len(mock["Weight"]) == rows
+        mocks.append({name: mock[name].to_numpy().tobytes() for name in mock.columns[1:]})
+        mocks[-1]["Gender"] = mock["Gender"].cat.codes.to_numpy().tobytes()
+        assert len(mock) == rows
     assert mocks[0] == mocks[1]
 
 

@@ -8,7 +8,7 @@ from multiaddr import Multiaddr
 
 from p2pgrid.ids import PEER_ID_PREFIX
 from p2pgrid.net.host import build_host
-from p2pgrid.net.kad_store import ANNOUNCED_PER_WINDOW, MAX_KEY_BYTES, WINDOW_S, KadStore
+from p2pgrid.net.kad_store import LEFT_PER_WINDOW, MAX_KEY_BYTES, WINDOW_S, KadStore
 
 PLACE = Multiaddr("/ip4/127.0.0.1/tcp/4001")
 ASKER, OTHER = (ID(PEER_ID_PREFIX + bytes([number]) * 32) for number in (1, 2))
@@ -40,9 +40,9 @@ def test_nobody_announces_for_others(store: KadStore) -> None:
 
 
 def test_a_peer_announces_so_many_tags_at_once(store: KadStore, clock: list[float]) -> None:
-    tags = [str(number).encode() for number in range(ANNOUNCED_PER_WINDOW + 1)]
+    tags = [str(number).encode() for number in range(LEFT_PER_WINDOW + 1)]
     taken = [store.answer(ASKER, announcement(ASKER, key=tag)) is not None for tag in tags]
-    assert taken == [True] * ANNOUNCED_PER_WINDOW + [False]
+    assert taken == [True] * LEFT_PER_WINDOW + [False]
     assert store.answer(OTHER, announcement(OTHER)) is not None
     clock[0] += WINDOW_S
     assert store.answer(ASKER, announcement(ASKER, key=tags[-1])) is not None

@@ -4,10 +4,13 @@ import hashlib
 import inspect
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings, strategies as st
+from msgspec.structs import replace
 
-from p2pgrid.client.mock import MOCK_ROWS, mock_columns, mock_rows
+from p2pgrid.client.mock import MOCK_ROWS, mock_columns, mock_rows, mock_tensor
+from p2pgrid.client.tensors import prepare_tensor
 from p2pgrid.protocol.columns import Column
 from p2pgrid.protocol.conformance import check_bounds, check_layout
 from p2pgrid.protocol.schemas import TensorSchema
@@ -107,3 +110,57 @@ def test_c32_a_mock_has_as_many_rows_as_the_data_while_they_are_few() -> None:
     assert mock_rows(BIRTHS, 10**9) == MOCK_ROWS
     images = TensorSchema("s", (Column("image", "uint8", 0, 255, shape=(1 << 12, 1 << 12)),))
     assert mock_rows(images, 50) == 1
+
+
+# --- the form in which a program gets it --------------------------------------------------------
+
+
+@settings(max_examples=60)
+@given(shaped=tensor_schemas(), count=rows, seed=st.integers())
+def test_c32_a_mock_is_data_that_could_be_published_under_the_schema(
+    shaped: TensorSchema, count: int, seed: int
+) -> None:
+    schema = TensorSchema("s", tuple(replace(column, shape=()) for column in shaped.columns))
+    mock = mock_tensor(schema, count, seed=seed)
+    tensor = prepare_tensor("x", mock, schema, where="mock", missing={}, clip=False)
+    columns = mock_columns(schema, count, seed=seed)
+    for name, values in tensor.columns.items():
+        np.testing.assert_array_equal(values, columns[name], strict=True)
+    assert isinstance(mock, pd.DataFrame) or mock.shape == tensor.shape
+
+
+def test_c32_a_mock_of_mixed_columns_is_a_data_frame_with_labels() -> None:
+    mock = mock_tensor(BIRTHS, 200)
+    assert list(mock.columns) == ["Gender", "Weight", "Height"]
+    assert set(mock["Gender"]) == {"female", "male"}
+    assert mock.dtypes["Weight"] == np.float32
+    assert len(mock) == 200
+
+
+def test_c32_a_mock_of_columns_of_one_dtype_is_one_array() -> None:
+    columns = (Column("kg", "float32", 0, 10), Column("cm", "float32", 20, 80))
+    mock = mock_tensor(TensorSchema("s", columns), 5)
+    assert (mock.shape, mock.dtype) == ((5, 2), np.float32)
+    images = TensorSchema("s", (Column("image", "uint8", 0, 255, shape=(2, 3)),))
+    assert mock_tensor(images, 5).shape == (5, 2, 3)
+    assert mock_tensor(TensorSchema("s", columns[:1]), 5).shape == (5,)
+
+
+def test_c32_cells_with_a_shape_stay_arrays_beside_other_columns() -> None:
+    image = Column("image", "uint8", 0, 255, shape=(2, 3))
+    faces = Column("faces", "category", categories=("a", "b"), shape=(2,))
+    mock = mock_tensor(TensorSchema("s", (image, faces)), 4)
+    assert mock["image"][3].shape == (2, 3)
+    assert set(mock["faces"][0]) <= {"a", "b"}
+
+
+def test_c32_a_mock_has_no_more_rows_than_a_mock_may_have() -> None:
+    assert len(mock_tensor(BIRTHS, 10**9)) == MOCK_ROWS
+
+
+def test_c32_a_seed_is_a_whole_number_of_any_kind() -> None:
+    flags = TensorSchema("s", (Column("flag", "bool"),))
+    mocks = [mock_tensor(flags, 9, seed=seed).tolist() for seed in (3, np.int64(3))]
+    assert mocks[0] == mocks[1]
+    with pytest.raises(TypeError):
+        mock_tensor(flags, 9, seed=0.5)  # type: ignore[arg-type]

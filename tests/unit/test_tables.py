@@ -54,3 +54,11 @@ def test_control_characters_and_markup_of_others_do_nothing() -> None:
     assert "\x07" not in repr(made)
     assert "<script>" not in made._repr_html_()
     assert made.iloc[0].about == "\x1b[31mred\x07 <script>"
+
+
+def test_texts_inside_of_other_cells_do_nothing_either() -> None:
+    row = {"tags": ("\x1b[2J",), "of": {"<script>": "\x1b"}, "\x1b[2J": 1, "name": "\x1b"}
+    made = table([row], list(row), index="name")
+    assert "\x1b" not in repr(made)
+    assert "<script>" not in made._repr_html_()
+    assert made.iloc[0].tags == ("\x1b[2J",)

@@ -12,16 +12,23 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings, strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
 from nacl.signing import SigningKey
 from typing_extensions import override
 
 import p2pgrid
-from p2pgrid.client.wallet import Wallet, passphrase_from_environment
-from p2pgrid.errors import NoKeyError, WalletLockedError
+from p2pgrid.client.passphrase import passphrase_from_environment
+from p2pgrid.client.wallet import Conflicts, Wallet
+from p2pgrid.errors import NoKeyError, WalletConflictError, WalletLockedError
 from p2pgrid.ids import PeerId, peer_id_of
 from p2pgrid.protocol.statements import check_login
-from tests.unit.wallets import DOMAIN, OTHER, PASSPHRASE, mode, opened
+from tests.unit.wallets import DOMAIN, OTHER, PASSPHRASE, masked, mode, opened
 
 
 def test_a_new_wallet_is_empty_and_makes_no_file(path: Path) -> None:
@@ -92,8 +99,13 @@ def test_a_row_has_the_four_columns_and_masks_the_private_key(path: Path) -> Non
     named = wallet.new(DOMAIN, name="OpenGrid", network="CDC")
     unnamed = wallet.new(OTHER)
     assert wallet.rows() == [
-        {"network": "CDC", "domain": "OpenGrid", "pubkey": named.public_key, "prikey": "<secret>"},
-        {"network": "", "domain": OTHER, "pubkey": unnamed.public_key, "prikey": "<secret>"},
+        {
+            "network": "CDC",
+            "domain": "OpenGrid",
+            "pubkey": named.public_key,
+            "prikey": masked(named),
+        },
+        {"network": "", "domain": OTHER, "pubkey": unnamed.public_key, "prikey": masked(unnamed)},
     ]
     assert [*wallet.rows()[0]] == ["network", "domain", "pubkey", "prikey"]
 
@@ -156,15 +168,23 @@ def test_the_module_is_light_to_import(start: Callable[..., subprocess.Popen[str
 
 domains = st.sampled_from([DOMAIN, OTHER, peer_id_of(bytes([2]) * 32)])
 users = st.sampled_from(["", "ada", "böb"])
+networks = st.sampled_from(["", "CDC"])
+passphrases = st.sampled_from([PASSPHRASE, "another", "päss"])
+Place = tuple[str, PeerId, str]
 
 
 class WalletMachine(RuleBasedStateMachine):
-    """The file holds exactly the keys that were made and not removed, oldest first."""
+    """The file holds exactly the keys that were made, added or imported and not removed.
+
+    They are in the order in which their places (network, domain, user) came in. ``exported`` is
+    what the last export held.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.path = Path(tempfile.mkdtemp()) / "home" / "wallet.json"
-        self.model: dict[tuple[PeerId, str], str] = {}
+        self.model: dict[Place, str] = {}
+        self.exported: dict[Place, str] | None = None
         self.passphrase: str | None = None
 
     @initialize(passphrase=st.sampled_from([None, PASSPHRASE]))
@@ -178,26 +198,72 @@ class WalletMachine(RuleBasedStateMachine):
 
     @rule()
     def set_a_passphrase(self) -> None:
-        self.passphrase = PASSPHRASE
+        self.passphrase = self.passphrase or PASSPHRASE
         self.reopen()
+
+    @rule(new=passphrases, old=st.sampled_from([None, PASSPHRASE]))
+    def change_passphrase(self, new: str, old: str | None) -> None:
+        if old == self.passphrase:
+            self.wallet.change_passphrase(old, new)
+            self.passphrase = new
+        else:
+            with pytest.raises(WalletLockedError):
+                self.wallet.change_passphrase(old, new)
 
     @rule(domain=domains, user=users, elsewhere=st.booleans())
     def new(self, domain: PeerId, user: str, *, elsewhere: bool) -> None:
         wallet = opened(self.path, self.passphrase) if elsewhere else self.wallet
         made = wallet.new(domain, user).public_key
-        assert self.model.setdefault((domain, user), made) == made
+        known = [key for place, key in self.model.items() if place[1:] == (domain, user)]
+        if known:
+            assert made == known[0]
+        else:
+            self.model["", domain, user] = made
+
+    @rule(network=networks, domain=domains, user=users)
+    def add(self, network: str, domain: PeerId, user: str) -> None:
+        made = self.wallet.add(network=network, domain=domain, user=user).public_key
+        assert made not in self.model.values()
+        self.model[network, domain, user] = made
 
     @rule(domain=domains, user=users)
     def remove(self, domain: PeerId, user: str) -> None:
-        if self.model.pop((domain, user), None) is None:
+        gone = [place for place in self.model if place[1:] == (domain, user)]
+        if gone:
+            self.wallet.remove(domain, user)
+            del self.model[gone[0]]
+        else:
             with pytest.raises(NoKeyError):
                 self.wallet.remove(domain, user)
-        else:
-            self.wallet.remove(domain, user)
+
+    @rule()
+    def export(self) -> None:
+        file = self.path.parents[1] / "export"
+        file.unlink(missing_ok=True)
+        assert self.wallet.export(file, "for the way") == len(self.model)
+        self.exported = dict(self.model)
+
+    @precondition(lambda self: self.exported is not None)
+    @rule(conflicts=st.sampled_from(["refuse", "keep", "replace"]))
+    def import_(self, conflicts: Conflicts) -> None:
+        exported = self.exported or {}
+        known = set(self.model.values())
+        new = {place: key for place, key in exported.items() if key not in known}
+        clashing = new.keys() & self.model.keys()
+        file = self.path.parents[1] / "export"
+        if clashing and conflicts == "refuse":
+            with pytest.raises(WalletConflictError) as refused:
+                self.wallet.import_(file, "for the way")
+            assert (refused.value.conflicts, refused.value.keys) == (len(clashing), len(exported))
+            return
+        told = self.wallet.import_(file, "for the way", conflicts=conflicts)
+        assert (told.added, told.known) == (len(new) - len(clashing), len(exported) - len(new))
+        assert told.kept + told.replaced == len(clashing)
+        self.model |= {p: k for p, k in new.items() if conflicts == "replace" or p not in clashing}
 
     @rule(domain=domains)
     def first_made(self, domain: PeerId) -> None:
-        made = [key for (of, _), key in self.model.items() if of == domain]
+        made = [key for (_, of, _), key in self.model.items() if of == domain]
         with suppress(NoKeyError):
             assert self.wallet.public_key(domain) == made[0]
             return
@@ -206,8 +272,12 @@ class WalletMachine(RuleBasedStateMachine):
     @invariant()
     def the_file_is_the_model(self) -> None:
         keys = self.wallet.keys()
-        shown = [((key.domain, key.user), key.public_key) for key in keys]
-        assert shown == list(self.model.items())
+        assert [(key.place, key.public_key) for key in keys] == list(self.model.items())
+
+    @invariant()
+    def registered_counts_rows(self) -> None:
+        rows = [network for network, _, _ in self.model]
+        assert self.wallet.registered("CDC") == rows.count("CDC")
 
     @invariant()
     def the_file_is_private_and_tidy(self) -> None:

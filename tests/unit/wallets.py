@@ -27,3 +27,8 @@ def forms(seed: bytes) -> tuple[str, ...]:
 
 def assert_hidden(key: WalletKey, text: str) -> None:
     assert not [form for form in forms(key.seed.reveal()) if form in text]
+
+
+def masked(key: WalletKey) -> str:
+    """What tables show of a private key."""
+    return key.seed.reveal().hex()[:6] + "…"

@@ -54,16 +54,25 @@ from p2pgrid.protocol.messages.calls import (
     TakeResults,
 )
 from p2pgrid.protocol.messages.datasets import (
+    MAX_PARTS,
+    AskEntitySecret,
+    EntitySecret,
     Found,
     Join,
     ListDatasets,
+    ListParts,
+    NewPart,
     NewTensor,
+    Part,
+    PartKind,
+    Parts,
     Place,
     Publish,
     Published,
     Search,
 )
 from p2pgrid.protocol.messages.moves import Abandon, Deposit, MoveObject
+from p2pgrid.protocol.messages.networks import Describe, NetworkStatus
 from p2pgrid.protocol.messages.operations import (
     TICKS_PER_S,
     Get,
@@ -125,10 +134,16 @@ Message = (
     | Holdings
     | Publish
     | Published
+    | AskEntitySecret
+    | EntitySecret
+    | ListParts
+    | Parts
     | ListDatasets
     | Search
     | Found
     | Join
+    | Describe
+    | NetworkStatus
     | Operate
     | Operated
     | Get
@@ -171,6 +186,7 @@ __all__ = [
     "MAX_HOLDINGS",
     "MAX_INPUTS",
     "MAX_OPERATIONS",
+    "MAX_PARTS",
     "MAX_RECORDS",
     "MAX_RECORD_BYTES",
     "MAX_RELAY_ADDRESS",
@@ -186,6 +202,7 @@ __all__ = [
     "ActorOptions",
     "Amount",
     "Arguments",
+    "AskEntitySecret",
     "AwaitResults",
     "Begin",
     "ByteCount",
@@ -196,12 +213,14 @@ __all__ = [
     "Classes",
     "CloseTransfer",
     "Deposit",
+    "Describe",
     "Digest",
     "Done",
     "DtypeName",
     "Durable",
     "EncodedCapability",
     "Enrol",
+    "EntitySecret",
     "FailedOp",
     "Failure",
     "FetchChunk",
@@ -220,12 +239,15 @@ __all__ = [
     "ListClasses",
     "ListDatasets",
     "ListObjects",
+    "ListParts",
     "Login",
     "Make",
     "Message",
     "MoveObject",
     "Name",
     "NamedArguments",
+    "NetworkStatus",
+    "NewPart",
     "NewTensor",
     "Op",
     "OpenDownload",
@@ -237,6 +259,9 @@ __all__ = [
     "OptionalName",
     "Outcome",
     "Param",
+    "Part",
+    "PartKind",
+    "Parts",
     "Peer",
     "Place",
     "PublicKey",

@@ -347,12 +347,12 @@ def test_a_call_whose_result_nobody_holds_is_carried_out(counter: ActorPointer) 
 
 def test_reprs_say_what_and_where_and_no_values(ann: DomainClient, counter: ActorPointer) -> None:
     assert "<ActorClass Counter(start: int = ...) at hospital: " in repr(ann.actors.Counter)
-    assert "Stats(first: array | None = ...) at hospital" in repr(ann.actors)
+    assert "Stats(first: array | None = ...)  describe, " in repr(ann.actors)
     result = counter.incr.remote(12345)
     result.get()
-    assert repr(counter) == f"<ActorPointer Counter {counter._id[-4:].hex()} at hospital>"
+    assert repr(counter).startswith(f"<ActorPointer Counter {counter._id[-4:].hex()} at hospital: ")
     assert repr(result) == f"<ResultPointer {result._id[-4:].hex()} of Counter.incr at hospital>"
-    assert "incr(by: int = ...) -> int of <ActorPointer" in repr(counter.incr)
+    assert "<method incr(by: int = ...) -> int of ActorPointer Counter " in repr(counter.incr)
 
 
 def test_help_and_tab_completion_know_the_methods(ann: DomainClient, counter: ActorPointer) -> None:

@@ -1,0 +1,119 @@
+"""Tensors by the names of PySyft 0.2: what an owner prepares, and what a scientist gets.
+
+torch is neither imported nor patched: ``private_tensor(tensor, ...)`` stands for the method
+``tensor.private_tensor(...)``, and takes what numpy can read, tensors of torch among it.
+"""
+
+import secrets
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from typing_extensions import override
+
+from p2pgrid.client.display import hashed
+from p2pgrid.client.domain import DomainClient
+from p2pgrid.client.pointer import TensorPointer
+from p2pgrid.protocol.text import cut, printable
+
+DECIMALS = 4
+"""Of a printed number, as in torch."""
+NUMBERS = 10**11
+"""Ids print as numbers below this."""
+
+
+class PointerTensor(TensorPointer):
+    """A pointer that prints as in PySyft; so do the pointers that are computed from it."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, pointer: TensorPointer) -> Self:
+        """The same array of a dataset."""
+        made = cls(pointer._domain, pointer._id, pointer._meta)
+        made.dataset, made.description, made.tags = (
+            pointer.dataset,
+            pointer.description,
+            pointer.tags,
+        )
+        return made
+
+    @override
+    def __repr__(self) -> str:
+        remote = int.from_bytes(self._id) % NUMBERS
+        place = f"me:{id(self) % NUMBERS} -> {printable(self._domain.name)}:{remote}"
+        chain = f"(Wrapper)>[PointerTensor | {place}]"
+        return chain + self._published() if self.dataset else chain
+
+    def _published(self) -> str:
+        first_line = self.description.partition("\n")[0]
+        return (
+            f"\n\tTags: {cut(hashed(self.tags))} "
+            f"\n\tShape: torch.Size({list(self.shape)})"
+            f"\n\tDescription: {cut(first_line)}..."
+        )
+
+
+class PrivateTensor:
+    """A tensor of an owner, before it is published; it prints its values, to its owner."""
+
+    def __init__(self, tensor: ArrayLike, allowed_users: str | Sequence[str]) -> None:
+        """See ``private_tensor``."""
+        self.values = np.asarray(tensor).copy()
+        self.allowed_users = allowed_users
+        self.tags: tuple[str, ...] = ()
+        self.description = ""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape."""
+        return self.values.shape
+
+    def tag(self, *tags: str) -> Self:
+        """Adds tags, by which others find it; gives the same tensor back."""
+        self.tags += tags
+        return self
+
+    def describe(self, description: str) -> Self:
+        """Says in public, verbatim, what it is; gives the same tensor back."""
+        self.description = description
+        return self
+
+    def send(self, domain: DomainClient, *, user: str | None = None) -> PointerTensor:
+        """Publishes it as a dataset of one tensor; returns when it is durable and listed.
+
+        Args:
+            domain: to be published in.
+            user: the owner, by a name of the wallet's keys for this domain.
+
+        Raises:
+            NoKeyError: the wallet has no key of this name.
+            PublishNotPermittedError: this user is no owner of the domain.
+            P2PGridError: see ``DomainClient.publish``.
+        """
+        dataset = domain.login(user).publish(
+            f"tensor-{secrets.token_hex(4)}",
+            self.values,
+            description=self.description,
+            tags=self.tags,
+            allowed_users=self.allowed_users,
+        )
+        return PointerTensor.of(dataset.pointers[0])
+
+    @override
+    def __repr__(self) -> str:
+        values = np.array2string(
+            self.values, separator=", ", prefix="tensor(", precision=DECIMALS, floatmode="fixed"
+        )
+        return f"(Wrapper)>PrivateTensor>tensor({values})"
+
+
+def private_tensor(tensor: ArrayLike, allowed_users: str | Sequence[str] = ()) -> PrivateTensor:
+    """A copy of a tensor that only some people may take home.
+
+    Args:
+        tensor: of any shape; bool, integer or float.
+        allowed_users: names of accounts; a text is one name. Empty: nobody but owners.
+    """
+    return PrivateTensor(tensor, allowed_users)
