@@ -4,18 +4,19 @@ import atexit
 import secrets
 import threading
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from typing_extensions import Unpack
 
 from p2pgrid.client.accepting import handle_of, read
+from p2pgrid.client.asking import Asked
 from p2pgrid.client.domain import DomainClient
 from p2pgrid.client.login import Held
-from p2pgrid.client.network import NetworkClient
+from p2pgrid.client.network import NetworkClient, link_to_network
 from p2pgrid.client.passphrase import passphrase_from_environment
-from p2pgrid.client.peers import KnownPeers
+from p2pgrid.client.peers import KnownPeer, KnownPeers
 from p2pgrid.client.records import read_node
 from p2pgrid.client.results import SearchResults
 from p2pgrid.client.search import Searcher
@@ -29,7 +30,7 @@ from p2pgrid.errors import (
 from p2pgrid.ids import PeerId
 from p2pgrid.net.calls import begin
 from p2pgrid.net.key_file import home_key, read_key
-from p2pgrid.net.link import Inbound
+from p2pgrid.net.link import Inbound, Link
 from p2pgrid.net.peer import Peer, Routing, libp2p_peer
 from p2pgrid.net.streams import peer_id_in
 from p2pgrid.protocol.capability import decode
@@ -88,7 +89,12 @@ class Client:
         self._make_peer = make_peer or self._libp2p_peer
         self._domains: dict[PeerId, DomainClient] = {}
         self._searcher = Searcher(
-            lambda: self.peer, self._known, domain=self.domain, limits=limits, timing=timing
+            lambda: self.peer,
+            self._known,
+            networks=self._known_networks,
+            domain=self.domain,
+            limits=limits,
+            timing=timing,
         )
         self._granted: dict[bytes, tuple[Peer, DomainClient]] = {}
         """By capability: each is a visit of its own, of a peer of its own."""
@@ -238,6 +244,16 @@ class Client:
             network_key=None if self.network_key is None else read_key(self.network_key),
             routing=Routing(self.proxy),
         )
+
+    def _known_networks(self) -> list[Asked]:
+        return [
+            Asked(known.name, partial(self._link_to_network, known), signer=None)
+            for known in self._known.all()
+            if known.kind == "network"
+        ]
+
+    def _link_to_network(self, known: KnownPeer) -> Link:
+        return link_to_network(self.peer, PeerId(known.peer_id), known.name, known.addresses)
 
     def _remember(self, peer_id: PeerId, record: NodeRecord) -> None:
         self._known.remember(

@@ -5,8 +5,7 @@ from collections.abc import Callable, Sequence
 from p2pgrid.client.asking import Asked, Inquiry, ask_all, newest
 from p2pgrid.client.datasets import DatasetPointer
 from p2pgrid.client.domain import DomainClient
-from p2pgrid.client.network import link_to_network
-from p2pgrid.client.peers import KnownPeer, KnownPeers
+from p2pgrid.client.peers import KnownPeers
 from p2pgrid.client.results import SearchResults
 from p2pgrid.config import Limits, Timing
 from p2pgrid.errors import InvalidQueryError, NetworkUnreachableError
@@ -27,12 +26,14 @@ class Searcher:
         peer: Callable[[], Peer],
         known: KnownPeers,
         *,
+        networks: Callable[[], Sequence[Asked]],
         domain: Callable[[PeerId, str, Sequence[str]], DomainClient],
         limits: Limits,
         timing: Timing,
     ) -> None:
-        """``domain`` gives the program's one client of a domain."""
-        self._peer, self._known, self._domain = peer, known, domain
+        """``networks`` gives those that are known, ``domain`` the one client of a domain."""
+        self._peer, self._known = peer, known
+        self._networks, self._domain = networks, domain
         self._limits, self._timing = limits, timing
 
     def everywhere(self, query: Query) -> SearchResults:
@@ -44,7 +45,7 @@ class Searcher:
             NetworkUnreachableError: nobody at all answered.
             NetworkKeyError: nobody did, and at least one is not in our closed network.
         """
-        inquiries = self._ask(list(map(self._network, known_networks(self._known))), query)
+        inquiries = self._ask(self._networks(), query)
         if any(inquiry.has_answered for inquiry in inquiries):
             return self._results(inquiries)
         if query.exact_tags:
@@ -89,14 +90,6 @@ class Searcher:
             raise InvalidQueryError(form="no word", problem=problem)
         return ask_all(asked, query, limits=self._limits, within_s=self._timing.search_s)
 
-    def _network(self, known: KnownPeer) -> Asked:
-        peer_id = PeerId(known.peer_id)
-        return Asked(
-            known.name,
-            lambda: link_to_network(self._peer(), peer_id, known.name, known.addresses),
-            signer=None,
-        )
-
     def _results(self, inquiries: Sequence[Inquiry]) -> SearchResults:
         datasets = [
             DatasetPointer(self._domain(signer, record.domain, record.addresses), record)
@@ -116,11 +109,6 @@ class Searcher:
                 self._known.remember(
                     domain.peer_id, name=domain.name, kind="domain", addresses=domain.addresses
                 )
-
-
-def known_networks(known: KnownPeers) -> tuple[KnownPeer, ...]:
-    """The networks that this person met."""
-    return tuple(peer for peer in known.all() if peer.kind == "network")
 
 
 def _nobody(inquiries: Sequence[Inquiry]) -> NetworkUnreachableError:

@@ -69,7 +69,7 @@ def _printed() -> dict[str, Any]:
         "actor": ActorPointer(home, ObjectId(b"o" * 16), ActorClass(CLASS), None),
         "actor class": ActorClasses(home, (CLASS,))["Counter"],
         "actor classes": ActorClasses(home, (CLASS,)),
-        "network": NetworkClient(nobody, peer_id=PEER, record=NODE, read=nobody),
+        "network": NetworkClient(nobody, peer_id=PEER, record=NODE, find=nobody),
         "node": Node(STATUS, nobody),
         "users": UserList((ANA,)),
         "holdings": HeldObjects(Holdings((HELD,), 1)),
