@@ -33,6 +33,10 @@ class Datasets:
             self.labels[tensor.object_id] = Label(meta, frozenset({entry.dataset_id}), True)
         self._book.add(entry)
 
+    def allows(self, name: str) -> bool:
+        """Whether an owner has named this account in the permissions of any dataset."""
+        return any(name in accounts for accounts in self.allowed.values())
+
     def require_unused(self, entry: DatasetEntry) -> None:
         """Checks that a dataset can be listed.
 

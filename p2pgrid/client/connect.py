@@ -4,7 +4,7 @@ import atexit
 import secrets
 import threading
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +117,19 @@ class Client:
         self._remember(peer_id, record)
         if record.kind == "domain":
             return self.domain(peer_id, record.name, record.addresses or (address,))
-        return NetworkClient(self.peer, peer_id=peer_id, record=record, read=self.read_found)
+        read = partial(self.read_found, network=record.name)
+        return NetworkClient(self.peer, peer_id=peer_id, record=record, read=read)
+
+    def domain_at(self, address: str) -> DomainClient:
+        """The domain at an address; see ``connect``.
+
+        Raises:
+            AddressError: a network is there.
+        """
+        found = self.connect(address)
+        if not isinstance(found, DomainClient):
+            raise AddressError(address=address)
+        return found
 
     def domain(self, peer_id: PeerId, name: str, addresses: Sequence[str]) -> DomainClient:
         """The one client of a domain in this program; nothing is sent yet."""
@@ -148,12 +160,13 @@ class Client:
                 partial = True
         return SearchResults(datasets, partial=partial)
 
-    def read_found(self, found: Found) -> SearchResults:
+    def read_found(self, found: Found, *, network: str = "") -> SearchResults:
         """Results from records that a network gave: each is believed by its signature only."""
         datasets = []
         for record in found.records:
             body, peer_id = read_dataset(record)
             domain = self.domain(peer_id, body.domain, body.addresses)
+            domain.network = domain.network or network
             self._known.remember(peer_id, name=body.domain, kind="domain", addresses=body.addresses)
             datasets.append(DatasetPointer(domain, body))
         return SearchResults(datasets, partial=found.partial)
@@ -188,14 +201,16 @@ class Client:
             CapabilityError: the text is damaged, or for another domain.
         """
         if address is not None:
-            domain = self.connect(address)
+            domain = self.domain_at(address)
         else:
             shared = Shared.read(given)
             peer_id = decode(shared.capability).domain
             domain = self.domain(peer_id, shared.name, shared.addresses)
-        if not isinstance(domain, DomainClient):
-            raise AddressError(address=str(address))
         domain.revoke(given)
+
+    def claim(self, address: str, token: str, user: str = "owner") -> DomainClient:
+        """Becomes the first owner of a domain; see ``DomainClient.claim``."""
+        return self.domain_at(address).claim(token, user)
 
     def close(self) -> None:
         """Ends all links; pointers of this client are of no use afterwards."""

@@ -84,15 +84,20 @@ from p2pgrid.protocol.messages.sessions import (
     Accounts,
     Begin,
     Challenge,
+    Claim,
     Enrol,
+    Enrolled,
     Holding,
     Holdings,
     ListAccounts,
     ListObjects,
     Login,
+    PasswordLogin,
+    RemoveAccount,
     Revoke,
     Role,
     Session,
+    SignUp,
     label_of,
 )
 from p2pgrid.protocol.messages.transfers import (
@@ -116,7 +121,12 @@ Message = (
     | Login
     | Session
     | Revoke
+    | SignUp
+    | PasswordLogin
+    | Enrolled
+    | Claim
     | Enrol
+    | RemoveAccount
     | Account
     | ListAccounts
     | Accounts
@@ -192,6 +202,7 @@ __all__ = [
     "CancelCall",
     "Challenge",
     "Chunk",
+    "Claim",
     "Classes",
     "CloseTransfer",
     "Deposit",
@@ -201,6 +212,7 @@ __all__ = [
     "Durable",
     "EncodedCapability",
     "Enrol",
+    "Enrolled",
     "FailedOp",
     "Failure",
     "FetchChunk",
@@ -236,6 +248,7 @@ __all__ = [
     "OptionalName",
     "Outcome",
     "Param",
+    "PasswordLogin",
     "Peer",
     "PublicKey",
     "Publish",
@@ -243,6 +256,7 @@ __all__ = [
     "Ready",
     "Record",
     "Records",
+    "RemoveAccount",
     "Reserve",
     "Reserved",
     "Results",
@@ -253,6 +267,7 @@ __all__ = [
     "SendChunk",
     "Session",
     "Shape",
+    "SignUp",
     "Slice",
     "Spent",
     "Tags",
