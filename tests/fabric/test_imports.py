@@ -36,9 +36,7 @@ class Wizard:
 
 
 @pytest.fixture
-def wizard(
-    grid: Grid, bob: FabricNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Wizard:
+def wizard(grid: Grid, bob: FabricNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wizard:
     return Wizard(grid, bob, tmp_path, monkeypatch)
 
 
@@ -64,7 +62,8 @@ def test_what_others_may_read_holds_no_value_and_no_key(
 ) -> None:
     wizard.run("--keep-file")
     (found,) = grid.user(owner, "eve").search()
-    assert found.raw is None or not found.raw
+    with pytest.raises(GetNotPermittedError):
+        _ = found.raw
     shown = repr(found) + repr(found.record) + repr(found["data"])
     assert not any(private in shown for private in PRIVATE)
 
@@ -81,9 +80,7 @@ def test_the_same_name_again_is_the_next_version(wizard: Wizard, owner: DomainCl
     assert {it.id for it in owner.search()} >= {again["id"]}
 
 
-def test_who_is_no_owner_publishes_nothing(
-    wizard: Wizard, grid: Grid, owner: DomainClient
-) -> None:
+def test_who_is_no_owner_publishes_nothing(wizard: Wizard, grid: Grid, owner: DomainClient) -> None:
     grid.user(owner, "ana")
     assert wizard.run(person="ana") == REFUSED
     assert "P2PG-303" in wizard.err
