@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from numpy.typing import ArrayLike
-from typing_extensions import override
+from typing_extensions import Unpack, override
 
 from p2pgrid.client.actor_class import ActorClasses
 from p2pgrid.client.actor_pointer import ActorClass, ActorPointer
@@ -14,11 +14,11 @@ from p2pgrid.client.dataset_model import Dataset
 from p2pgrid.client.dataset_upload import upload_of
 from p2pgrid.client.datasets import DatasetPointer, require_names, require_peers
 from p2pgrid.client.delivery import Delivery
-from p2pgrid.client.display import Display, Displayed
+from p2pgrid.client.display import Display, Displayed, reached_at
 from p2pgrid.client.frames import Frame, arrays_by_name
 from p2pgrid.client.holdings import HeldObjects
 from p2pgrid.client.login import Held, Logins
-from p2pgrid.client.pages import read_pages
+from p2pgrid.client.pages import pages_of
 from p2pgrid.client.publication import Parcel, Publication, parcels_of
 from p2pgrid.client.records import read_dataset
 from p2pgrid.client.revoking import revocation_of
@@ -54,7 +54,8 @@ from p2pgrid.protocol.messages import (
     Publish,
 )
 from p2pgrid.protocol.operations import ArrayMeta
-from p2pgrid.protocol.queries import query_of
+from p2pgrid.protocol.queries import Forms, query_of
+from p2pgrid.protocol.web import BY_PEER_ID
 
 
 class DomainClient(Displayed):
@@ -80,6 +81,10 @@ class DomainClient(Displayed):
         """``shown`` is a capability that somebody gave us; then all is done by that one."""
         self.peer_id = peer_id
         self.name = name
+        self.node = f"{BY_PEER_ID}{peer_id}"
+        """Its address as it was given to ``connect`` last; one by which to find it, before that."""
+        self.network = ""
+        """The name of the network that it was found by; new keys of the wallet note it."""
         self.users = Users(self)
         self.literal_limit = limits.frame // 2
         self.move_s = timing.move_s
@@ -131,10 +136,14 @@ class DomainClient(Displayed):
         """What the domain lists; anybody may see it."""
         return self.search()
 
-    def search(self, *tags: str) -> tuple[DatasetPointer, ...]:
-        """The datasets that have all these tags, straight from the domain."""
-        found = read_pages(self.link(), ListDatasets(query_of(*tags)))
-        return tuple(self._dataset(record) for record in found.records)
+    def search(self, *words: str, **forms: Unpack[Forms]) -> tuple[DatasetPointer, ...]:
+        """The datasets that match, straight from the domain; see ``p2pgrid.search``.
+
+        Without any word all of them, up to ``Limits.search_pages`` answers of at most 1 MiB.
+        """
+        question = ListDatasets(query_of(*words, **forms))
+        pages = pages_of(self.link(), question, most=self._limits.search_pages)
+        return tuple(self._dataset(record) for page in pages for record in page.records)
 
     @property
     def actors(self) -> ActorClasses:
@@ -300,8 +309,7 @@ class DomainClient(Displayed):
 
     @override
     def _display(self) -> Display:
-        facts = (("peer", self.peer_id), ("address", next(iter(self._addresses), "")))
-        return Display(f"DomainClient {self.name}", facts)
+        return Display(reached_at(f"DomainClient {self.name}", self._addresses))
 
     def session_for(self, needed: Iterable[Session]) -> Session:
         """The session for operations on objects of the ``needed`` sessions.
