@@ -20,11 +20,12 @@ from msgspec import Struct
 
 from actors.frames import SIZES, chunks_of, read_exactly, split
 from actors.logs import current_request
-from actors.ports import Executed, Exported, FailedObject
+from actors.ports import DatasetEntry, Executed, Exported, FailedObject
 from actors.store import Store
-from p2pgrid.errors import DiskFullError, InternalError, UnavailableError
+from p2pgrid.errors import DiskFullError, InternalError, UnavailableError, UnfitValuesError
 from p2pgrid.ids import ObjectId
 from p2pgrid.protocol.arrays import Array, ArrayHeader, header_of, raw_bytes, read_array
+from p2pgrid.protocol.budgets import UserBudget
 from p2pgrid.protocol.codec import Buffer
 from p2pgrid.protocol.malformed import MALFORMED
 
@@ -51,6 +52,18 @@ class Fetch(Struct, tag="fetch", array_like=True):
 
 class Adopt(Struct, tag="adopt", array_like=True):
     """Take drafts of tensors over."""
+
+    object_ids: list[bytes]
+
+
+class Examine(Struct, tag="examine", array_like=True):
+    """Hold the values of a dataset against its schema."""
+
+    entry: DatasetEntry
+
+
+class Discard(Struct, tag="discard", array_like=True):
+    """Remove tensors that no dataset names."""
 
     object_ids: list[bytes]
 
@@ -88,6 +101,19 @@ class File(Struct, tag="file", array_like=True):
     is_temporary: bool
 
 
+class Examined(Struct, tag="examined", array_like=True):
+    """The values fit; the worst of the entities' budgets."""
+
+    budget: UserBudget
+
+
+class Unfit(Struct, tag="unfit", array_like=True):
+    """They do not; see ``UnfitValuesError``."""
+
+    what: str
+    problem: str
+
+
 class Full(Struct, tag="full", array_like=True):
     """The disk has no room."""
 
@@ -105,8 +131,8 @@ class Broken(Struct, tag="broken", array_like=True):
     reference: str
 
 
-Request = Put | Execute | Fetch | Adopt | Export | Drop
-Answer = Done | Fetched | File | Full | Missing | Broken
+Request = Put | Execute | Fetch | Adopt | Examine | Discard | Export | Drop
+Answer = Done | Fetched | File | Examined | Unfit | Full | Missing | Broken
 
 _encoder = msgspec.msgpack.Encoder()
 _requests = msgspec.msgpack.Decoder(tuple[Request, list[int], str])
@@ -170,6 +196,8 @@ class StoreServer:
             return Missing(), ()
         except DiskFullError as error:
             return Full(error.needed, error.free), ()
+        except UnfitValuesError as error:
+            return Unfit(error.what, error.problem), ()
         except Exception:
             reference = secrets.token_hex(4)
             log.exception("request failed", extra={"reference": reference})
@@ -197,6 +225,10 @@ class StoreServer:
                 return File(str(path), start, is_temporary), ()
             case Adopt():
                 self._store.adopt([ObjectId(object_id) for object_id in request.object_ids])
+            case Examine():
+                return Examined(self._store.examine(request.entry)), ()
+            case Discard():
+                self._store.discard([ObjectId(object_id) for object_id in request.object_ids])
             case Drop():
                 self._store.drop(request.prefix)
         return Done(), ()
@@ -253,6 +285,17 @@ class ChannelStore:
         """See ``StorePort``."""
         await self._ask(Adopt(list(object_ids)))
 
+    async def examine(self, entry: DatasetEntry) -> UserBudget:
+        """See ``StorePort``."""
+        answer, _ = await self._ask(Examine(entry))
+        if not isinstance(answer, Examined):
+            raise KeyError(entry.dataset_id)
+        return answer.budget
+
+    async def discard(self, object_ids: Sequence[ObjectId]) -> None:
+        """See ``StorePort``."""
+        await self._ask(Discard(list(object_ids)))
+
     async def export(self, object_id: ObjectId) -> Exported:
         """See ``StorePort``."""
         answer, _ = await self._ask(Export(object_id))
@@ -283,6 +326,8 @@ class ChannelStore:
             raise InternalError(reference=answer.reference)
         if isinstance(answer, Full):
             raise DiskFullError(needed=answer.needed, free=answer.free)
+        if isinstance(answer, Unfit):
+            raise UnfitValuesError(what=answer.what, problem=answer.problem)
         return answer, parts
 
     async def _connect(self) -> asyncio.StreamWriter:

@@ -37,6 +37,7 @@ from p2pgrid.protocol.messages import (
     Abandon,
     Account,
     Accounts,
+    AskEntitySecret,
     AwaitResults,
     CancelCall,
     CloseTransfer,
@@ -50,6 +51,7 @@ from p2pgrid.protocol.messages import (
     ListAccounts,
     ListDatasets,
     ListObjects,
+    ListParts,
     Message,
     MoveObject,
     OpenDownload,
@@ -79,6 +81,7 @@ class Domain:
         hosts: HostsPort,
         classes: ClassesByName,
         on_published: OnPublished,
+        entity_secret: bytes,
         limits: Limits = DEFAULT_LIMITS,
         timing: Timing = DEFAULT_TIMING,
     ) -> None:
@@ -113,6 +116,7 @@ class Domain:
             transfers=transfers,
             on_published=on_published,
             limits=limits,
+            entity_secret=entity_secret,
         )
         movables = Movables(
             domain=self.name,
@@ -148,6 +152,8 @@ class Domain:
                 ListObjects: self._list_objects,
                 ListDatasets: self._list_datasets,
                 Publish: self._publishing.publish,
+                AskEntitySecret: self._publishing.give_entity_secret,
+                ListParts: self._publishing.list_parts,
                 OpenUpload: self._open_upload,
                 SendChunk: self._publishing.take_chunk,
                 Operate: computing.operate,
@@ -178,7 +184,7 @@ class Domain:
         await self._capabilities.load()
         for entry in await self._state.datasets():
             self._datasets.add(entry)
-        self._transfers.clean_up(lambda: self._datasets.labels)
+        self._transfers.clean_up(lambda: {*self._datasets.labels, *self._datasets.parts})
 
     async def close(self) -> None:
         """Ends all actors, and the moves; to be called after the last request."""

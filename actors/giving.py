@@ -38,7 +38,7 @@ class Giving:
         account = require_account(session, message.account, action="get", domain=self._domain)
         object_id = ObjectId(message.object_id)
         await self._require_get(
-            session, account, object_id, require_objects(session).find(object_id)
+            session, account, object_id, self._find(session, account, object_id)
         )
         array = await self._given(session, account, object_id, self._store.get)
         return Answer(Value(header_of(array, buffer=0)), (raw_bytes(array),))
@@ -49,7 +49,7 @@ class Giving:
         object_id = ObjectId(message.object_id)
         holder = Holder(session.acting(account), session.link.peer)
         known = self._transfers.download_label(message.transfer_id, holder)
-        label = known or require_objects(session).find(object_id)
+        label = known or self._find(session, account, object_id)
         await self._require_get(session, account, object_id, label)
         opened = await self._transfers.open_download(
             message.transfer_id,
@@ -65,6 +65,13 @@ class Giving:
         require_objects(session)
         chunk, data = await self._transfers.give_chunk(message, session.link.peer)
         return Answer(chunk, (data,))
+
+    def _find(self, session: LinkSession, account: Account, object_id: ObjectId) -> Label:
+        """The label of an object; private parts of datasets are there for owners only."""
+        part = self._datasets.parts.get(object_id)
+        if part is not None and account.role == "owner" and session.granted is None:
+            return part
+        return require_objects(session).find(object_id)
 
     async def _require_get(
         self, session: LinkSession, account: Account, object_id: ObjectId, label: Label

@@ -17,6 +17,7 @@ from actors.state import State
 from actors.store import Store
 from p2pgrid.ids import ObjectId
 from p2pgrid.protocol.arrays import Array
+from p2pgrid.protocol.budgets import UserBudget
 from p2pgrid.protocol.codec import Buffer
 from p2pgrid.protocol.messages import Account, Found
 from p2pgrid.protocol.queries import Query
@@ -108,6 +109,14 @@ class LocalStore(_Port):
     async def adopt(self, object_ids: Sequence[ObjectId]) -> None:
         """See ``StorePort``."""
         await self._call(self.store.adopt, object_ids)
+
+    async def examine(self, entry: DatasetEntry) -> UserBudget:
+        """See ``StorePort``."""
+        return await self._call(self.store.examine, entry)
+
+    async def discard(self, object_ids: Sequence[ObjectId]) -> None:
+        """See ``StorePort``."""
+        await self._call(self.store.discard, object_ids)
 
     async def export(self, object_id: ObjectId) -> Exported:
         """See ``StorePort``."""

@@ -1,6 +1,6 @@
 """What can move to another domain: tensors, results of operations, and results of calls."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import NamedTuple, NoReturn, TypeVar
 
@@ -14,9 +14,9 @@ from actors.results import NO_SOURCES, Result, Results
 from actors.transfer import source_of
 from p2pgrid.config import Limits
 from p2pgrid.errors import ArgumentError, ObjectGoneError
-from p2pgrid.ids import DatasetId, ObjectId, short
+from p2pgrid.ids import ObjectId, short
 from p2pgrid.net.bulk_ends import ArraySource
-from p2pgrid.policy.access import Label, Sources
+from p2pgrid.policy.access import Allowed, Label, Sources
 from p2pgrid.policy.calls import may_call, require_read
 from p2pgrid.protocol import faults
 from p2pgrid.protocol.arrays import ArrayHeader, header_of, raw_bytes
@@ -42,7 +42,7 @@ class Movables:
         domain: str,
         store: StorePort,
         results_of: Callable[[bytes], Results | None],
-        allowed: Mapping[DatasetId, frozenset[str]],
+        allowed: Allowed,
         limits: Limits,
         wait_s: float,
     ) -> None:

@@ -25,6 +25,7 @@ from actors.pushing import Pusher
 from actors.record_book import RecordBook
 from actors.transfers import Transfers
 from actors.web import document_pages, network_pages
+from p2pgrid.client.frameworks import installed_frameworks
 from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing
 from p2pgrid.ids import PeerId
 from p2pgrid.net.bulk_server import BulkServer
@@ -32,6 +33,7 @@ from p2pgrid.net.counters import Counters
 from p2pgrid.net.link import Inbound, Link
 from p2pgrid.net.peer import Peer, Routing, libp2p_peer
 from p2pgrid.net.relay import Relay, RelayPorts
+from p2pgrid.protocol.entity_ids import entity_secret
 from p2pgrid.protocol.proxy import parse_proxy
 from p2pgrid.protocol.records import MAX_ADDRESSES
 from p2pgrid.protocol.secret import Secret
@@ -115,6 +117,7 @@ class Node:
             name=settings.name,
             kind=settings.kind,
             addresses=lambda: self.addresses,
+            frameworks=installed_frameworks(),
         )
         self._bulk: BulkServer | None = None
         if has_sockets and store is not None:
@@ -130,6 +133,7 @@ class Node:
             self._transfers = Transfers(
                 objects, server=self._bulk, name=settings.name, limits=limits, timing=timing
             )
+        self._entity_secret = entity_secret(seed)
         self._capabilities = Capabilities(seed, domain=self._book.peer_id, state=state)
         self._service = self._make_service(
             store, registry, exports=exports, hosts=hosts, limits=limits, timing=timing
@@ -247,6 +251,7 @@ class Node:
             state=self._state,
             store=store,
             book=self._book,
+            entity_secret=self._entity_secret,
             transfers=self._transfers,
             capabilities=self._capabilities,
             pusher=Pusher(

@@ -7,22 +7,41 @@ from typing import NamedTuple, Protocol
 
 from p2pgrid.ids import DatasetId, ObjectId, PeerId
 from p2pgrid.protocol.arrays import Array
+from p2pgrid.protocol.budgets import UserBudget
 from p2pgrid.protocol.codec import Buffer
-from p2pgrid.protocol.messages import Account, ActorOptions, Found
+from p2pgrid.protocol.messages import Account, ActorOptions, Found, PartKind
+from p2pgrid.protocol.metadata import Metadata
 from p2pgrid.protocol.queries import Query
+from p2pgrid.protocol.records import Split
+from p2pgrid.protocol.schemas import DatasetSchema
 
 
 class TensorEntry(NamedTuple):
-    """A tensor of a dataset, as the catalog lists it: public metadata only."""
+    """An array of a dataset, as the catalog lists it: public metadata only."""
 
     object_id: ObjectId
     name: str
     dtype: str
     shape: tuple[int, ...]
+    split: Split = "train"
+    column: str = ""
+
+
+class PartEntry(NamedTuple):
+    """A private part of a dataset; see ``NewPart``. Only owners learn that there is one."""
+
+    object_id: ObjectId
+    kind: PartKind
+    dtype: str
+    shape: tuple[int, ...]
+    split: Split = "train"
 
 
 class DatasetEntry(NamedTuple):
-    """A dataset, as the catalog lists it."""
+    """A version of a dataset, as the catalog lists it.
+
+    Entries that were written before a field was there have its default.
+    """
 
     dataset_id: DatasetId
     name: str
@@ -32,7 +51,16 @@ class DatasetEntry(NamedTuple):
     announce: bool
     tensors: tuple[TensorEntry, ...]
     allowed_domains: frozenset[PeerId] = frozenset()
-    """Where it may move; entries that were written before there was this field allow none."""
+    """Where it may move."""
+    parts: tuple[PartEntry, ...] = ()
+    schema: DatasetSchema | None = None
+    metadata: Metadata | None = None
+    private: bool = True
+    version: int = 1
+    uploaded: int = 0
+    """Unix seconds."""
+    budget: UserBudget | None = None
+    """The worst of its entities, if there is a schema."""
 
 
 class AuditEvent(NamedTuple):
@@ -73,7 +101,7 @@ class StatePort(Protocol):
         """Lists a dataset; the same again changes nothing.
 
         Raises:
-            DuplicateError: another dataset has this id or this name.
+            DuplicateError: another dataset has this id, or this name and version.
         """
 
     async def revocations(self) -> tuple[Revocation, ...]:
@@ -146,6 +174,16 @@ class StorePort(Protocol):
 
     async def adopt(self, object_ids: Sequence[ObjectId]) -> None:
         """Takes whole, synced drafts of tensors (``store.draft_of``) over; twice is as once."""
+
+    async def examine(self, entry: DatasetEntry) -> UserBudget:
+        """Holds what was put and adopted against its schema; the worst budget of its entities.
+
+        Raises:
+            UnfitValuesError: values, or whose they are, are not what the entry says.
+        """
+
+    async def discard(self, object_ids: Sequence[ObjectId]) -> None:
+        """Removes the files of tensors that no dataset names."""
 
     async def export(self, object_id: ObjectId) -> Exported:
         """The values of an object as a file; what lives in memory is written to the spool.

@@ -12,6 +12,7 @@ from p2pgrid.protocol.counts import counts_of
 from p2pgrid.protocol.messages import Found
 from p2pgrid.protocol.paging import fitting
 from p2pgrid.protocol.queries import Query, matches
+from p2pgrid.protocol.record_room import require_room
 from p2pgrid.protocol.records import (
     DatasetRecord,
     NodeRecord,
@@ -28,11 +29,19 @@ class RecordBook:
     """Signs what the node says about itself; ``renew`` gives all of it a later expiry."""
 
     def __init__(
-        self, *, seed: bytes, name: str, kind: str, addresses: Callable[[], tuple[str, ...]]
+        self,
+        *,
+        seed: bytes,
+        name: str,
+        kind: str,
+        addresses: Callable[[], tuple[str, ...]],
+        frameworks: tuple[str, ...] = (),
     ) -> None:
+        """``frameworks`` are those to which the node can convert; see ``DatasetRecord``."""
         self.name = name
         self.peer_id = peer_id_of(bytes(SigningKey(seed).verify_key))
         self._seed, self._kind, self._addresses = seed, kind, addresses
+        self._frameworks = frameworks
         self._entries: dict[DatasetId, DatasetEntry] = {}
         self._bodies: dict[DatasetId, DatasetRecord] = {}
         self._signed: dict[DatasetId, bytes] = {}
@@ -44,6 +53,14 @@ class RecordBook:
         self._entries[entry.dataset_id] = entry
         if self._node is not None:
             self._sign_dataset(entry)
+
+    def require_room(self, entry: DatasetEntry) -> None:
+        """Checks that the record of a dataset can be signed and sent.
+
+        Raises:
+            TooLargeError: there is too much of it; see ``record_room``.
+        """
+        require_room(self._dataset_body(entry))
 
     def renew(self, *, sequence: int) -> None:
         """Signs everything anew, under a later sequence number."""
@@ -97,11 +114,11 @@ class RecordBook:
         )
 
     def _sign_dataset(self, entry: DatasetEntry) -> None:
-        body = self._body_of(entry)
+        body = self._dataset_body(entry)
         self._bodies[entry.dataset_id] = body
         self._signed[entry.dataset_id] = sign(body, signing_key=self._seed).encode()
 
-    def _body_of(self, entry: DatasetEntry) -> DatasetRecord:
+    def _dataset_body(self, entry: DatasetEntry) -> DatasetRecord:
         return DatasetRecord(
             domain=self.name,
             dataset_id=entry.dataset_id,
@@ -109,11 +126,24 @@ class RecordBook:
             description=entry.description,
             tags=entry.tags,
             tensors=tuple(
-                TensorInfo(name=t.name, object_id=t.object_id, shape=t.shape, dtype=t.dtype)
+                TensorInfo(
+                    name=t.name,
+                    object_id=t.object_id,
+                    shape=t.shape,
+                    dtype=t.dtype,
+                    split=t.split,
+                    column=t.column,
+                )
                 for t in entry.tensors
             ),
-            version=1,
+            version=entry.version,
             seq=self._sequence,
             expires=int(time.time()) + VALID_S,
             addresses=self._addresses(),
+            schema=entry.schema,
+            metadata=entry.metadata or {},
+            frameworks=self._frameworks,
+            worst_case_user_budget=entry.budget,
+            private=entry.private,
+            uploaded=entry.uploaded,
         )

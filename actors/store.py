@@ -16,14 +16,16 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from actors.examination import examine
 from actors.layout import private_file
-from actors.ports import Executed, Exported, FailedObject
+from actors.ports import DatasetEntry, Executed, Exported, FailedObject
 from p2pgrid.config import DEFAULT_LIMITS
 from p2pgrid.ids import ObjectId, short
 from p2pgrid.net.bulk_ends import ArraySource
 from p2pgrid.net.bulk_files import publish_draft, reserve
 from p2pgrid.policy.objects import PREFIX_BYTES
 from p2pgrid.protocol.arrays import Array, ArrayHeader, read_array
+from p2pgrid.protocol.budgets import UserBudget
 from p2pgrid.protocol.bulk import CHUNK_BYTES
 from p2pgrid.protocol.codec import Buffer
 from p2pgrid.protocol.messages import Op, Operate
@@ -65,6 +67,10 @@ class TensorFiles:
     def adopt(self, object_id: ObjectId) -> None:
         """Gives a whole, synced draft its name; twice is as once."""
         publish_draft(self._path(object_id))
+
+    def remove(self, object_id: ObjectId) -> None:
+        """Removes the file; what is not there is gone already."""
+        self._path(object_id).unlink(missing_ok=True)
 
     def locate(self, object_id: ObjectId) -> Exported:
         """Where the values of a tensor are."""
@@ -137,6 +143,15 @@ class Store:
         """Takes whole, synced drafts over; twice is as once."""
         for object_id in object_ids:
             self._files.adopt(object_id)
+
+    def examine(self, entry: DatasetEntry) -> UserBudget:
+        """Holds the values of a dataset against its schema; see ``StorePort``."""
+        return examine(entry, self._files.read)
+
+    def discard(self, object_ids: Sequence[ObjectId]) -> None:
+        """Removes tensors that no dataset names."""
+        for object_id in object_ids:
+            self._files.remove(object_id)
 
     def export(self, object_id: ObjectId) -> Exported:
         """The values of an object as a file; see ``StorePort``."""

@@ -57,6 +57,11 @@ def show_rows(rows: Sequence[Mapping[str, Any]], *, columns: Sequence[str], outp
     return _console().print(table)
 
 
+def show_text(text: str) -> None:
+    """Prints lines for people as they are, free of commands for the terminal."""
+    sys.stdout.write("".join(f"{_printable(line)}\n" for line in text.splitlines()))
+
+
 def complain(error: Exception) -> None:
     """Prints an error on stderr as one line, whatever its text holds."""
     if isinstance(error, P2PGridError):

@@ -1,6 +1,7 @@
 """Datasets as a scientist sees them: public metadata, and a pointer per tensor."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -9,22 +10,36 @@ from typing_extensions import override
 from p2pgrid.client.actor_pointer import store_of
 from p2pgrid.client.display import Display, Displayed, hashed
 from p2pgrid.client.home import Home
-from p2pgrid.client.pointer import TensorPointer
+from p2pgrid.client.private_parts import PrivateParts
 from p2pgrid.client.sharing import Grantable, Shareable
+from p2pgrid.client.splits import names_in, pointer_in, splits_of
 from p2pgrid.client.table_pointer import TablePointer
 from p2pgrid.errors import SchemaError
-from p2pgrid.ids import ObjectId, PeerId, public_key_of, short
-from p2pgrid.protocol.arrays import dtype_named
-from p2pgrid.protocol.operations import ArrayMeta
+from p2pgrid.ids import PeerId, public_key_of, short
+from p2pgrid.protocol.budgets import UserBudget
+from p2pgrid.protocol.metadata import Metadata
 from p2pgrid.protocol.records import DatasetRecord, TensorInfo
+from p2pgrid.protocol.schemas import SPLITS, DatasetSchema
+
+END_OF_TIME_S = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
+"""Later times, which only a broken clock gives, are no dates."""
 
 
-class DatasetPointer(Displayed, Mapping[str, TensorPointer], Shareable):
-    """A dataset of a domain: a mapping from the names of its tensors to pointers."""
+class DatasetPointer(Displayed, Mapping[str, Any], Shareable):
+    """A version of a dataset of a domain: a mapping from the names of its tensors to pointers.
+
+    A tensor is a ``TensorPointer``, or a ``TablePointer`` where its columns have different dtypes;
+    those of other splits than train are in ``split``.
+    """
 
     def __init__(self, domain: Home, record: DatasetRecord) -> None:
         self.domain = domain
         self._record = record
+
+    @property
+    def record(self) -> DatasetRecord:
+        """All that its domain says of it in public, as it was signed."""
+        return self._record
 
     @property
     def id(self) -> str:
@@ -52,7 +67,80 @@ class DatasetPointer(Displayed, Mapping[str, TensorPointer], Shareable):
         return self._record.tags
 
     @property
-    def pointers(self) -> tuple[TensorPointer, ...]:
+    def version(self) -> int:
+        """Of the versions of one name in its domain, from 1; the highest is the latest."""
+        return self._record.version
+
+    @property
+    def uploaded(self) -> datetime | None:
+        """When it was published, in UTC, by the domain's clock; None if the domain does not say."""
+        at_s = self._record.uploaded
+        return datetime.fromtimestamp(at_s, UTC) if 0 < at_s < END_OF_TIME_S else None
+
+    @property
+    def schema(self) -> DatasetSchema | None:
+        """What its owner says is in it; None for one that was published without."""
+        return self._record.schema
+
+    @property
+    def metadata(self) -> Metadata:
+        """What else its owner says of it."""
+        return dict(self._record.metadata)
+
+    @property
+    def frameworks(self) -> tuple[str, ...]:
+        """The libraries that its domain can convert it to, such as ``("NP", "PD")``."""
+        return self._record.frameworks
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """For each of ``SPLITS`` the rows of its longest tensor; 0 where there is none."""
+        return rows_of(self._record.tensors)
+
+    @property
+    def worst_case_user_budget(self) -> UserBudget | None:
+        """The privacy budget of the entity that has the least; None where nobody set any."""
+        return self._record.worst_case_user_budget
+
+    @property
+    def private(self) -> bool:
+        """Whether its values are private, as its owner says."""
+        return self._record.private
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Which splits there are: train, and perhaps dev and test."""
+        return splits_of(self._record)
+
+    @property
+    def tensors(self) -> dict[str, Any]:
+        """Pointers to the tensors of the train split by name."""
+        return self.split("train")
+
+    def split(self, name: str) -> dict[str, Any]:
+        """Pointers to the tensors of a split by name.
+
+        Raises:
+            KeyError: there is no such split; the error lists those that there are.
+            SchemaMismatchError: the domain's record contradicts itself.
+        """
+        for split in (tensor.split for tensor in self._record.tensors):
+            if split == name:
+                names = names_in(self._record, split)
+                return {it: pointer_in(self.domain, self._record, split, it) for it in names}
+        raise KeyError(f"{self.name} has no split {name!r}; it has {', '.join(self.splits)}")
+
+    @property
+    def raw(self) -> bytes | None:
+        """What the owner made the tensors of, such as the bytes of a file; None: not kept.
+
+        Raises:
+            GetNotPermittedError: only owners may have it.
+        """
+        return PrivateParts(self.domain, self._record).raw()
+
+    @property
+    def pointers(self) -> tuple[Any, ...]:
         """One pointer per tensor, in the owner's order."""
         return tuple(self[name] for name in self)
 
@@ -69,19 +157,16 @@ class DatasetPointer(Displayed, Mapping[str, TensorPointer], Shareable):
         return TablePointer({name: self[name] for name in columns or self})
 
     @override
-    def __getitem__(self, name: str) -> TensorPointer:
-        for tensor in self._record.tensors:
-            if tensor.name == name:
-                return self._pointer(tensor)
-        raise KeyError(f"{self.name} has no tensor {name!r}; it has {', '.join(self)}")
+    def __getitem__(self, name: str) -> Any:
+        return pointer_in(self.domain, self._record, "train", name)
 
     @override
     def __iter__(self) -> Iterator[str]:
-        return (tensor.name for tensor in self._record.tensors)
+        return iter(names_in(self._record, "train"))
 
     @override
     def __len__(self) -> int:
-        return len(self._record.tensors)
+        return len(names_in(self._record, "train"))
 
     @override
     def _display(self) -> Display:
@@ -99,60 +184,14 @@ class DatasetPointer(Displayed, Mapping[str, TensorPointer], Shareable):
         form = msgspec.msgpack.encode(self._record)
         return Grantable(self.domain, objects, "dataset", form)
 
-    def _pointer(self, tensor: TensorInfo) -> TensorPointer:
-        pointer = pointer_of(self.domain, tensor)
-        pointer.dataset = self.name
-        pointer.description = self.description
-        pointer.tags = self.tags
-        return pointer
 
-
-def pointer_of(domain: Home, tensor: TensorInfo) -> TensorPointer:
-    """A pointer to an array of which only the public face is known.
-
-    Raises:
-        DtypeError: there is no such dtype.
-    """
-    meta = ArrayMeta(tensor.shape, dtype_named(tensor.dtype))
-    return TensorPointer(domain, ObjectId(tensor.object_id), meta)
-
-
-class SearchResults(Mapping[str, list[TensorPointer]]):
-    """What a search found: a mapping from domain names to pointers.
-
-    ``datasets`` has the same as datasets. ``partial`` is True when a peer that should have
-    answered did not, or had more than it gave.
-    """
-
-    def __init__(self, datasets: Sequence[DatasetPointer], *, partial: bool) -> None:
-        self.datasets = tuple(datasets)
-        self.partial = partial
-        self._by_domain: dict[str, list[TensorPointer]] = {}
-        for dataset in datasets:
-            self._by_domain.setdefault(self._key(dataset), []).extend(dataset.pointers)
-
-    @override
-    def __getitem__(self, domain: str) -> list[TensorPointer]:
-        return self._by_domain[domain]
-
-    @override
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._by_domain)
-
-    @override
-    def __len__(self) -> int:
-        return len(self._by_domain)
-
-    @override
-    def __repr__(self) -> str:
-        note = " (partial)" if self.partial else ""
-        return f"{self._by_domain!r}{note}"
-
-    def _key(self, dataset: DatasetPointer) -> str:
-        """The domain's name; with its peer id where two domains call themselves the same."""
-        same = {d.domain.peer_id for d in self.datasets if d.domain.name == dataset.domain.name}
-        peer = dataset.domain.peer_id
-        return dataset.domain.name if len(same) == 1 else f"{dataset.domain.name}@{peer[-8:]}"
+def rows_of(tensors: Iterable[TensorInfo]) -> dict[str, int]:
+    """For each of ``SPLITS`` the rows of the longest array; 0 where there is none."""
+    rows = dict.fromkeys(SPLITS, 0)
+    for tensor in tensors:
+        length = tensor.shape[0] if tensor.shape else 1
+        rows[tensor.split] = max(rows[tensor.split], length)
+    return rows
 
 
 def require_names(what: str, names: str | Sequence[str]) -> tuple[str, ...]:

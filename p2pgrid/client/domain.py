@@ -6,18 +6,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from numpy.typing import ArrayLike
-from typing_extensions import override
+from typing_extensions import Unpack, override
 
 from p2pgrid.client.actor_class import ActorClasses
 from p2pgrid.client.actor_pointer import ActorClass, ActorPointer
+from p2pgrid.client.dataset_model import Dataset
+from p2pgrid.client.dataset_upload import upload_of
 from p2pgrid.client.datasets import DatasetPointer, require_names, require_peers
 from p2pgrid.client.delivery import Delivery
-from p2pgrid.client.display import Display, Displayed
+from p2pgrid.client.display import Display, Displayed, reached_at
 from p2pgrid.client.frames import Frame, arrays_by_name
 from p2pgrid.client.holdings import HeldObjects
 from p2pgrid.client.login import Held, Logins
-from p2pgrid.client.pages import read_pages
-from p2pgrid.client.publication import Publication, parcels_of
+from p2pgrid.client.pages import pages_of
+from p2pgrid.client.publication import Parcel, Publication, parcels_of
 from p2pgrid.client.records import read_dataset
 from p2pgrid.client.revoking import revocation_of
 from p2pgrid.client.session import Session
@@ -39,17 +41,21 @@ from p2pgrid.net.peer import Peer
 from p2pgrid.protocol.arrays import Array, as_array
 from p2pgrid.protocol.messages import (
     ActorFound,
+    AskEntitySecret,
     Classes,
     Done,
+    EntitySecret,
     FindActor,
     Holdings,
     ListClasses,
     ListDatasets,
     ListObjects,
+    NewTensor,
     Publish,
 )
 from p2pgrid.protocol.operations import ArrayMeta
-from p2pgrid.protocol.queries import query_of
+from p2pgrid.protocol.queries import Forms, query_of
+from p2pgrid.protocol.web import BY_PEER_ID
 
 
 class DomainClient(Displayed):
@@ -75,6 +81,10 @@ class DomainClient(Displayed):
         """``shown`` is a capability that somebody gave us; then all is done by that one."""
         self.peer_id = peer_id
         self.name = name
+        self.node = f"{BY_PEER_ID}{peer_id}"
+        """Its address as it was given to ``connect`` last; one by which to find it, before that."""
+        self.network = ""
+        """The name of the network that it was found by; new keys of the wallet note it."""
         self.users = Users(self)
         self.literal_limit = limits.frame // 2
         self.move_s = timing.move_s
@@ -126,10 +136,14 @@ class DomainClient(Displayed):
         """What the domain lists; anybody may see it."""
         return self.search()
 
-    def search(self, *tags: str) -> tuple[DatasetPointer, ...]:
-        """The datasets that have all these tags, straight from the domain."""
-        found = read_pages(self.link(), ListDatasets(query_of(*tags)))
-        return tuple(self._dataset(record) for record in found.records)
+    def search(self, *words: str, **forms: Unpack[Forms]) -> tuple[DatasetPointer, ...]:
+        """The datasets that match, straight from the domain; see ``p2pgrid.search``.
+
+        Without any word all of them, up to ``Limits.search_pages`` answers of at most 1 MiB.
+        """
+        question = ListDatasets(query_of(*words, **forms))
+        pages = pages_of(self.link(), question, most=self._limits.search_pages)
+        return tuple(self._dataset(record) for page in pages for record in page.records)
 
     @property
     def actors(self) -> ActorClasses:
@@ -174,10 +188,13 @@ class DomainClient(Displayed):
         progress: bool | None = None,
         stop: threading.Event | None = None,
     ) -> DatasetPointer:
-        """Publishes a dataset: durable and listed when this returns. Owners only.
+        """Publishes arrays of which nothing is said: durable and listed when this returns.
+
+        Owners only. A dataset of a name that is there already is its next version.
+        ``publish_dataset`` publishes with a schema, splits and budgets.
 
         Args:
-            name: unique in the domain.
+            name: of the dataset.
             tensors: one array, arrays by name, or a data frame, whose columns become arrays; bool,
                 integer or float, any shape.
             description: for everybody to read, kept verbatim.
@@ -194,14 +211,13 @@ class DomainClient(Displayed):
 
         Raises:
             PublishNotPermittedError: only owners publish.
-            DuplicateError: the name is taken.
             DtypeError, TooLargeError, SchemaError: the data cannot be published like this.
             DiskFullError: the domain has no room for it.
             TransferCancelledError: ``stop`` was set.
         """
         arrays = arrays_by_name(name, tensors)
         named = {key: as_array(value, limit=self._limits.transfer) for key, value in arrays.items()}
-        parcels = parcels_of(named, limits=self._limits)
+        parcels = parcels_of(list(named.items()), limits=self._limits)
         message = Publish(
             dataset_id=secrets.token_bytes(16),
             name=name,
@@ -209,19 +225,57 @@ class DomainClient(Displayed):
             tags=require_names("tags", tuple(tags)),
             allowed=require_names("allowed_users", allowed_users),
             announce=announce,
-            tensors=tuple(parcel.tensor for parcel in parcels),
+            tensors=tuple(
+                NewTensor(it.label, it.object_id, it.header, it.uploaded) for it in parcels
+            ),
             allowed_domains=require_peers("allowed_domains", allowed_domains),
         )
         self.login()
-        publication = Publication(
-            message,
-            parcels,
-            transfers=self.transfers,
-            link=lambda: self._logins.session().link,
-            timing=self._timing,
-            wishes=Wishes(progress, stop),
+        return self._carry_out(message, parcels, Wishes(progress, stop))
+
+    def publish_dataset(
+        self,
+        dataset: Dataset,
+        *,
+        allowed_users: str | Sequence[str] = (),
+        allowed_domains: str | Sequence[str] = (),
+        announce: bool = False,
+        progress: bool | None = None,
+        stop: threading.Event | None = None,
+    ) -> DatasetPointer:
+        """Publishes what ``prepare_dataset`` made: durable and listed when this returns.
+
+        Owners only. A dataset of a name that is there already is its next version; earlier ones
+        stay, with their ids and rights. The domain checks again all that the schema says.
+
+        Args:
+            dataset: what to publish.
+            allowed_users: see ``publish``.
+            allowed_domains: see ``publish``.
+            announce: see ``publish``.
+            progress: show what is uploaded; default: when standard error is a terminal.
+            stop: see ``publish``.
+
+        Raises:
+            PublishNotPermittedError: only owners publish.
+            SchemaError: the schema cannot be stored; see ``protocol.storage``.
+            TooLargeError: what is public of it does not fit into a record; nothing was sent.
+            UnfitValuesError: the domain found values outside of the schema's bounds.
+            DiskFullError, TransferCancelledError: see ``publish``.
+        """
+        allowed = require_names("allowed_users", allowed_users)
+        domains = require_peers("allowed_domains", allowed_domains)
+        self.login()
+        secret = ask(self._logins.session().link, AskEntitySecret(), EntitySecret).secret
+        message, parcels = upload_of(
+            dataset,
+            allowed=allowed,
+            allowed_domains=domains,
+            announce=announce,
+            secret=secret,
+            limits=self._limits,
         )
-        return self._dataset(publication.carry_out().record)
+        return self._carry_out(message, parcels, Wishes(progress, stop))
 
     def revoke(self, given: str) -> None:
         """Takes back what was shared: at once, with all that others made of it, for good.
@@ -255,8 +309,7 @@ class DomainClient(Displayed):
 
     @override
     def _display(self) -> Display:
-        facts = (("peer", self.peer_id), ("address", next(iter(self._addresses), "")))
-        return Display(f"DomainClient {self.name}", facts)
+        return Display(reached_at(f"DomainClient {self.name}", self._addresses))
 
     def session_for(self, needed: Iterable[Session]) -> Session:
         """The session for operations on objects of the ``needed`` sessions.
@@ -308,6 +361,19 @@ class DomainClient(Displayed):
             wishes=wishes,
         )
         return delivery.into_memory() if to is None else delivery.into_file(to)
+
+    def _carry_out(
+        self, message: Publish, parcels: Sequence[Parcel], wishes: Wishes
+    ) -> DatasetPointer:
+        publication = Publication(
+            message,
+            parcels,
+            transfers=self.transfers,
+            link=lambda: self._logins.session().link,
+            timing=self._timing,
+            wishes=wishes,
+        )
+        return self._dataset(publication.carry_out().record)
 
     def _dataset(self, record: bytes) -> DatasetPointer:
         body, _ = read_dataset(record, self.peer_id)

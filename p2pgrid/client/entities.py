@@ -4,20 +4,24 @@ import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import overload
 
+from msgspec.structs import replace
 from numpy.typing import ArrayLike
 from typing_extensions import override
 
 from p2pgrid.errors import SchemaError
-from p2pgrid.protocol.budgets import ENTITY_ID_BYTES, Entity, EntityId, UserBudget, worst_case
+from p2pgrid.protocol.budgets import ENTITY_ID_BYTES, Entity, UserBudget
+from p2pgrid.protocol.entity_ids import entity_ids
+from p2pgrid.protocol.entity_table import EntityTable
 from p2pgrid.protocol.ownership import Key, Ownership, by_key, one_entity_per_row
 
 NOTHING = UserBudget()
 
 
 class Entities(Sequence[Entity]):
-    """Every entity by its number, with a random public id and its budget.
+    """Every entity by its number, with a public id and its budget.
 
-    Who they are stays here: ``keys`` is the owner's, and in nothing that is sent.
+    Who they are stays here: ``keys`` is the owner's, and in nothing that is sent. Ids are random
+    until the dataset is published; then those of entities with keys are what ``table`` makes them.
     """
 
     def __init__(
@@ -38,10 +42,10 @@ class Entities(Sequence[Entity]):
         """
         self.rows = dict(rows)
         self.keys = tuple(keys)
-        self._budget = budget
-        self._exceptions = dict(exceptions or {})
         self._count = max((owners.entities for owners in rows.values()), default=0)
-        self._uids = secrets.token_bytes(self._count * ENTITY_ID_BYTES)
+        uids = secrets.token_bytes(self._count * ENTITY_ID_BYTES)
+        self._table = EntityTable(uids, budget, tuple((exceptions or {}).items()))
+        self._exceptions = dict(self._table.exceptions)
 
     def worst_case(self, split: str) -> UserBudget:
         """The worst of the budgets of those who have a row in this split.
@@ -49,10 +53,18 @@ class Entities(Sequence[Entity]):
         Raises:
             SchemaError: nobody has.
         """
-        present = self.rows[split].counts() > 0
-        usual = int(present.sum()) - sum(bool(present[number]) for number in self._exceptions)
-        others = (b for number, b in self._exceptions.items() if present[number])
-        return worst_case([*others, *([self._budget] if usual else [])])
+        return self._table.worst_case(self.rows[split].counts() > 0)
+
+    def table(self, secret: bytes) -> EntityTable:
+        """What a domain keeps of the entities.
+
+        Args:
+            secret: of the domain. A person whose key was in an earlier upload there gets the id
+                of then; entities without keys are new ones.
+        """
+        if not self.keys:
+            return self._table
+        return replace(self._table, uids=entity_ids(self.keys, secret))
 
     @overload
     def __getitem__(self, number: int) -> Entity: ...
@@ -78,8 +90,8 @@ class Entities(Sequence[Entity]):
         return f"<Entities of {', '.join(self.rows)}>"
 
     def _entity(self, number: int) -> Entity:
-        uid = self._uids[number * ENTITY_ID_BYTES : (number + 1) * ENTITY_ID_BYTES]
-        return Entity(EntityId(uid), self._exceptions.get(number, self._budget))
+        budget = self._exceptions.get(number, self._table.budget)
+        return Entity(self._table.uid(number), budget)
 
 
 def entities_of(

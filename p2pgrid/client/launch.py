@@ -11,7 +11,7 @@ import msgspec
 from typing_extensions import override
 
 from p2pgrid.client import node_commands
-from p2pgrid.client.display import Display, Displayed
+from p2pgrid.client.display import Display, Displayed, reached_at
 from p2pgrid.client.ports import free_ports
 from p2pgrid.client.wallet import Wallet
 from p2pgrid.errors import NodeError, SchemaError
@@ -40,6 +40,8 @@ class Node(Displayed):
         self.gateway_pid = int(status["gateway_pid"])
         """The process with the node's network port; packed nodes share one."""
         self.metrics = str(status["metrics"])
+        self.url = str(status["url"])
+        """The URL of its document, on this machine; empty for a node in a closed network."""
         self._client = client
 
     @property
@@ -76,11 +78,10 @@ class Node(Displayed):
     def _display(self) -> Display:
         facts = (
             ("peer", self.peer_id),
-            ("address", next(iter(self.addresses), "")),
             ("isolation", self.isolation),
             ("directory", str(self.directory)),
         )
-        return Display(f"Node {self.kind} {self.name}", facts)
+        return Display(reached_at(f"Node {self.kind} {self.name}", self.addresses), facts)
 
 
 @overload

@@ -35,7 +35,7 @@ class ProgressBar:
         )
 
     def update(self, durable: int) -> None:
-        """Shows that the first ``durable`` bytes have arrived."""
+        """Shows that the first ``durable`` bytes, or things, have arrived."""
         self._bar.update(durable - self._bar.n)
 
     def __enter__(self) -> Self:
@@ -48,3 +48,11 @@ class ProgressBar:
         trace: TracebackType | None,
     ) -> None:
         self._bar.close()
+
+
+class CountBar(ProgressBar):
+    """Shows how many of a few things are done, from the beginning; the line stays."""
+
+    def __init__(self, label: str, count: int, *, progress: bool | None) -> None:
+        disable = None if progress is None else not progress
+        self._bar = _Bar(desc=label, total=count, disable=disable)

@@ -28,11 +28,11 @@ class Table(pd.DataFrame):  # type: ignore[misc]  # pandas is untyped
     @override
     def __repr__(self) -> str:
         text = _shown(self).to_string(line_width=LINE)
-        return f"{text}\n{printable(self.note)}" if self.note else text
+        return "\n".join((text, *map(printable, self.note.splitlines())))
 
     def _repr_html_(self) -> str:
         made: str = _shown(self).to_html(notebook=True)
-        return made + html_text(printable(self.note))
+        return made + "".join(html_text(printable(line)) for line in self.note.splitlines())
 
 
 def table(

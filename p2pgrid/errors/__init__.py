@@ -65,7 +65,8 @@ P2PGridError
 │   ├── SchemaMismatchError (ValueError) 420  two descriptions of data differ, or data from theirs
 │   ├── BoundsError (ValueError)     421  values outside the bounds of their column
 │   ├── MissingValuesError (ValueError) 422  rows without a value
-│   └── SourceError (ValueError)     423  a table or a file holds what cannot be published
+│   ├── SourceError (ValueError)     423  a table or a file holds what cannot be published
+│   └── UnfitValuesError (ValueError) 424 a domain refuses values that do not fit their schema
 ├── BudgetError                      5xx  use more noise, or ask for more budget
 │   └── BudgetPolicyError (ValueError) 501  the numbers of a privacy budget contradict each other
 ├── ComputeError                     6xx
@@ -149,6 +150,7 @@ from p2pgrid.errors.data import (
     ShapeError,
     SourceError,
     TooLargeError,
+    UnfitValuesError,
     ValueTypeError,
 )
 from p2pgrid.errors.network import (
@@ -256,6 +258,7 @@ __all__ = [
     "TransferError",
     "TransportError",
     "UnavailableError",
+    "UnfitValuesError",
     "UnknownPeerError",
     "UnsupportedRemoteOpError",
     "ValueTypeError",

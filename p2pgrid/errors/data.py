@@ -156,3 +156,18 @@ class SourceError(DataError, ValueError):
     def __init__(self, *, source: str, problem: str) -> None:
         super().__init__(f"{source}: {problem}")
         self.source, self.problem = source, problem
+
+
+class UnfitValuesError(DataError, ValueError):
+    """A domain refuses values that are not what their schema says.
+
+    Only the owner who publishes them learns of it: it says how many there are, and no value.
+    """
+
+    code = 424
+
+    def __init__(self, *, what: str, problem: str) -> None:
+        super().__init__(
+            f"{what}: {problem}; nothing was published, prepare the dataset again from its source"
+        )
+        self.what, self.problem = what, problem

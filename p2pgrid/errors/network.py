@@ -31,7 +31,7 @@ class PeerUnreachableError(TransportError):
         super().__init__(
             f"{self.what} {peer} did not answer at its {addresses} known address(es): {reason}"
         )
-        self.peer = peer
+        self.peer, self.addresses, self.reason = peer, addresses, reason
 
 
 class DomainUnreachableError(PeerUnreachableError):

@@ -152,6 +152,12 @@ class Peer:
                 raise
         return self.link_to(peer, newest.addresses)
 
+    def hang_up(self, peer: PeerId) -> None:
+        """Ends the link to a peer, if there is one; ``link_to`` dials again."""
+        link = self._open_link(peer)
+        if link is not None:
+            link.close_soon("this program hung up")
+
     def bring(self, pipe: Incoming, relays: Sequence[str], *, bulk_port: int | None) -> None:
         """Brings a pipe that a relay asks for; see ``Transport.bring``."""
         self._call(

@@ -5,8 +5,10 @@ it derives from, its *sources*; taking it home needs the permission of every one
 may take everything. Any enrolled account may compute; nobody may change a dataset by computing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import NamedTuple
+
+from typing_extensions import override
 
 from p2pgrid.errors import GetNotPermittedError, PermissionDeniedError
 from p2pgrid.ids import DatasetId, ObjectId, short
@@ -14,7 +16,19 @@ from p2pgrid.protocol.messages import Account
 from p2pgrid.protocol.operations import ArrayMeta
 
 Sources = frozenset[DatasetId]
-Allowed = Mapping[DatasetId, frozenset[str]]
+Names = Container[str]
+"""Of accounts."""
+Allowed = Mapping[DatasetId, Names]
+
+
+class _Everybody(Container[str]):
+    @override
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
+EVERYBODY: Names = _Everybody()
+"""Every account there is or will be: for a dataset that its owner calls not private."""
 
 
 class Label(NamedTuple):

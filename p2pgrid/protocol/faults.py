@@ -25,6 +25,8 @@ PUBLIC_FIELDS: dict[type[P2PGridError], tuple[str, ...]] = {
     errors.TooLargeError: ("what", "size", "limit"),
     errors.DuplicateError: ("what", "name"),
     errors.SchemaError: ("field", "problem"),
+    errors.SchemaMismatchError: ("where", "column", "found", "expected"),
+    errors.UnfitValuesError: ("what", "problem"),
     errors.ArgumentError: ("call", "problem"),
     errors.InvalidQueryError: ("form", "problem"),
     errors.UnsupportedRemoteOpError: ("operation", "nearest"),

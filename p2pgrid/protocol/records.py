@@ -59,7 +59,7 @@ _DatasetId = Annotated[DatasetId, msgspec.Meta(min_length=ID_BYTES, max_length=I
 _PublicKey = Annotated[
     bytes, msgspec.Meta(min_length=PUBLIC_KEY_BYTES, max_length=PUBLIC_KEY_BYTES)
 ]
-_Metadata = Annotated[
+PublicMetadata = Annotated[
     dict[
         Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_KEY)],
         Annotated[str, msgspec.Meta(max_length=MAX_VALUE)] | int | float | bool | None,
@@ -121,7 +121,7 @@ class DatasetRecord(msgspec.Struct, frozen=True, tag="dataset", forbid_unknown_f
     expires: _Count
     addresses: _Addresses = ()
     schema: DatasetSchema | None = None
-    metadata: _Metadata = {}
+    metadata: PublicMetadata = {}
     frameworks: _Frameworks = ()
     worst_case_user_budget: UserBudget | None = None
     private: bool = True

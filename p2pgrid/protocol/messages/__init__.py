@@ -54,10 +54,18 @@ from p2pgrid.protocol.messages.calls import (
     TakeResults,
 )
 from p2pgrid.protocol.messages.datasets import (
+    MAX_PARTS,
+    AskEntitySecret,
+    EntitySecret,
     Found,
     Join,
     ListDatasets,
+    ListParts,
+    NewPart,
     NewTensor,
+    Part,
+    PartKind,
+    Parts,
     Place,
     Publish,
     Published,
@@ -126,6 +134,10 @@ Message = (
     | Holdings
     | Publish
     | Published
+    | AskEntitySecret
+    | EntitySecret
+    | ListParts
+    | Parts
     | ListDatasets
     | Search
     | Found
@@ -174,6 +186,7 @@ __all__ = [
     "MAX_HOLDINGS",
     "MAX_INPUTS",
     "MAX_OPERATIONS",
+    "MAX_PARTS",
     "MAX_RECORDS",
     "MAX_RECORD_BYTES",
     "MAX_RELAY_ADDRESS",
@@ -189,6 +202,7 @@ __all__ = [
     "ActorOptions",
     "Amount",
     "Arguments",
+    "AskEntitySecret",
     "AwaitResults",
     "Begin",
     "ByteCount",
@@ -206,6 +220,7 @@ __all__ = [
     "Durable",
     "EncodedCapability",
     "Enrol",
+    "EntitySecret",
     "FailedOp",
     "Failure",
     "FetchChunk",
@@ -224,6 +239,7 @@ __all__ = [
     "ListClasses",
     "ListDatasets",
     "ListObjects",
+    "ListParts",
     "Login",
     "Make",
     "Message",
@@ -231,6 +247,7 @@ __all__ = [
     "Name",
     "NamedArguments",
     "NetworkStatus",
+    "NewPart",
     "NewTensor",
     "Op",
     "OpenDownload",
@@ -242,6 +259,9 @@ __all__ = [
     "OptionalName",
     "Outcome",
     "Param",
+    "Part",
+    "PartKind",
+    "Parts",
     "Peer",
     "Place",
     "PublicKey",

@@ -1,8 +1,8 @@
 """Publishing and finding datasets."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from p2pgrid.protocol.arrays import ArrayHeader
 from p2pgrid.protocol.counts import Counts
@@ -11,6 +11,7 @@ from p2pgrid.protocol.messages.base import (
     BaseMessage,
     Id,
     Name,
+    OptionalName,
     Peer,
     Record,
     Records,
@@ -18,26 +19,55 @@ from p2pgrid.protocol.messages.base import (
     Text,
 )
 from p2pgrid.protocol.queries import Query
-from p2pgrid.protocol.records import MAX_ARRAYS
+from p2pgrid.protocol.records import MAX_ARRAYS, PublicMetadata, Split
+from p2pgrid.protocol.schemas import DatasetSchema
+
+MAX_PARTS = 8
+MAX_VERSION = 2**32
+
+PartKind = Literal["raw", "entities", "owners"]
+"""What a dataset was made of, whom it is about, and whose the rows of a split are."""
 
 Place = Annotated[int, Meta(ge=0, lt=1 << 62)]
 """Where a page begins in what was found; whoever gave it knows what it means."""
 
 
 class NewTensor(BaseMessage, frozen=True, tag="new-tensor"):
-    """A tensor of a dataset that is being published; its id is chosen by the publisher.
+    """An array of a dataset that is being published; its id is chosen by the publisher.
 
-    Its values are in the frame, or they were ``uploaded`` before under the same id.
+    Its values are in the frame, or they were ``uploaded`` before under the same id. The array is
+    the whole tensor ``name`` of a split, or a ``column`` of it.
     """
 
     name: Name
     object_id: Id
     header: ArrayHeader
     uploaded: bool = False
+    split: Split = "train"
+    column: OptionalName = ""
+
+
+class NewPart(BaseMessage, frozen=True, tag="new-part"):
+    """What only owners may read of a dataset that is being published.
+
+    ``raw`` is bytes, uint8 of shape (n,); ``entities`` an encoded ``EntityTable``, likewise;
+    ``owners`` uint32 of shape (rows,): the number of the entity of each row of a split.
+    """
+
+    kind: PartKind
+    object_id: Id
+    header: ArrayHeader
+    uploaded: bool = False
+    split: Split = "train"
 
 
 class Publish(BaseMessage, frozen=True, tag="publish"):
-    """An owner publishes a dataset; repeating it with the same id changes nothing."""
+    """An owner publishes a dataset; repeating it with the same id changes nothing.
+
+    Another dataset of the same name is its next version. One with a ``schema`` has ``entities``
+    among its parts; of ``owners`` there are as many as splits, or none: then each row is an entity
+    of its own, counted through train, dev and test.
+    """
 
     dataset_id: Id
     name: Name
@@ -48,12 +78,50 @@ class Publish(BaseMessage, frozen=True, tag="publish"):
     tensors: Annotated[tuple[NewTensor, ...], Meta(min_length=1, max_length=MAX_ARRAYS)]
     allowed_domains: Annotated[tuple[Peer, ...], Meta(max_length=256)] = ()
     """Domains to which its values, and what derives from them, may move."""
+    parts: Annotated[tuple[NewPart, ...], Meta(max_length=MAX_PARTS)] = ()
+    schema: DatasetSchema | None = None
+    metadata: PublicMetadata = field(default_factory=dict)
+    private: bool = True
+    """False: every account of the domain may take the values home."""
+    version: Annotated[int, Meta(ge=1, le=MAX_VERSION)] = 1
+    """The number that it gets at least."""
 
 
 class Published(BaseMessage, frozen=True, tag="published"):
     """The dataset is durable and listed; here is its signed record."""
 
     record: Record
+
+
+class AskEntitySecret(BaseMessage, frozen=True, tag="ask-entity-secret"):
+    """An owner asks for the key of which the domain's ids of entities are made."""
+
+
+class EntitySecret(BaseMessage, frozen=True, tag="entity-secret"):
+    """The same for all owners, datasets and times; no other domain has it."""
+
+    secret: Annotated[bytes, Meta(min_length=32, max_length=32)]
+
+
+class ListParts(BaseMessage, frozen=True, tag="list-parts"):
+    """An owner asks for the private parts of a dataset; each is an object like others."""
+
+    dataset_id: Id
+
+
+class Part(BaseMessage, frozen=True, tag="part"):
+    """A private part of a published dataset; see ``NewPart``."""
+
+    kind: PartKind
+    object_id: Id
+    header: ArrayHeader
+    split: Split = "train"
+
+
+class Parts(BaseMessage, frozen=True, tag="parts"):
+    """The private parts of a dataset."""
+
+    parts: Annotated[tuple[Part, ...], Meta(max_length=MAX_PARTS)]
 
 
 class ListDatasets(BaseMessage, frozen=True, tag="list-datasets"):
