@@ -203,7 +203,7 @@ class Domain:
         await self._capabilities.load()
         for entry in await self._state.datasets():
             self._datasets.add(entry)
-        self._transfers.clean_up({*self._datasets.labels, *self._datasets.parts})
+        self._transfers.clean_up(lambda: {*self._datasets.labels, *self._datasets.parts})
 
     async def close(self) -> None:
         """Ends all actors, and the moves; to be called after the last request."""
