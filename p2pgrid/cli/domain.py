@@ -43,6 +43,8 @@ def init(
     num_gpus: nodes.GpusOption = None,
     resources: nodes.ResourcesOption = None,
     metrics_port: nodes.MetricsPortOption = None,
+    http_host: nodes.HttpHostOption = None,
+    http_port: nodes.HttpPortOption = None,
     log_level: nodes.LogLevelOption = None,
     owner_key: Annotated[
         str | None,
@@ -74,6 +76,8 @@ def init(
         num_gpus=num_gpus,
         resources=resources,
         metrics_port=metrics_port,
+        http_host=http_host,
+        http_port=http_port,
         log_level=log_level,
         isolation=isolation,
     )

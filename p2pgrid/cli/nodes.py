@@ -135,6 +135,19 @@ MetricsPortOption = Annotated[
     int | None,
     typer.Option(min=0, max=65535, help="Port on loopback for its metrics. [default: a free one]"),
 ]
+HttpHostOption = Annotated[
+    str | None,
+    typer.Option(
+        callback=check_host,
+        help="IPv4 address on which it serves its document over HTTP. [default: 127.0.0.1]",
+    ),
+]
+HttpPortOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0, max=65535, help="Port for that, to put a web server before; 0: any. [default: 0]"
+    ),
+]
 LogLevelOption = Annotated[
     Literal["debug", "info"] | None,
     typer.Option(help="debug: a line for every request. [default: info]"),

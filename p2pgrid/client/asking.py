@@ -86,6 +86,11 @@ class Inquiry:
         return self.is_over and self.failure is None and not self.has_more
 
     @property
+    def has_unproven_claim(self) -> bool:
+        """Whether it named totals, and then did not give all of it."""
+        return self.claimed is not None and not self.is_whole
+
+    @property
     def problem(self) -> str:
         """Why there is not all of it; empty if there is."""
         if self.is_whole:

@@ -6,6 +6,7 @@ only, and never from HTTPS to HTTP: to go elsewhere is the person's choice.
 
 import base64
 import time
+from contextlib import closing
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from urllib.parse import urljoin
 
@@ -62,16 +63,12 @@ def _first_of(address: WebAddress, *, timeout_s: float, proxy: Proxy | None) -> 
 def _fetch(place: WebAddress, *, timeout_s: float, proxy: Proxy | None) -> bytes | None:
     """What is at a place; None when nothing is."""
     for _ in range(1 + MAX_REDIRECTS):
-        connection = _connection(place, timeout_s=timeout_s, proxy=proxy)
-        try:
+        with closing(_connection(place, timeout_s=timeout_s, proxy=proxy)) as connection:
             connection.request("GET", place.path, headers={"Accept": "application/json"})
-            answer = connection.getresponse()
-            if answer.status in _REDIRECTS:
+            with connection.getresponse() as answer:
+                if answer.status not in _REDIRECTS:
+                    return _body(place, answer)
                 place = _redirected(place, answer)
-                continue
-            return _body(place, answer)
-        finally:
-            connection.close()
     raise NotAGridNetworkError(address=str(place), problem="it redirects again and again")
 
 

@@ -137,9 +137,9 @@ def launch(
         client: whose wallet gets the owner's key; default: the one of this program. The embedded
             cluster is in ``embedded`` in its home. If it is in a closed network, so is the node.
         settings: fields of the node's settings, used when it is made: ``host``, ``port``,
-            ``networks`` and ``bootstrap`` (multiaddrs), ``network_key`` (a key file); with
-            isolation ``cluster`` also ``num_cpus``, ``num_gpus``, ``resources``,
-            ``object_store_bytes``.
+            ``networks`` and ``bootstrap`` (multiaddrs), ``network_key`` (a key file), ``http_host``
+            and ``http_port`` (where its document is served); with isolation ``cluster`` also
+            ``num_cpus``, ``num_gpus``, ``resources``, ``object_store_bytes``.
 
     Raises:
         MissingExtraError: the ``node`` extra is not installed.

@@ -165,8 +165,7 @@ def test_nodes_of_one_process_count_apart_and_on_loopback_only(
         assert node.node.metrics.startswith("http://127.0.0.1:")
         server = node.node._metrics._server
         assert server is not None
-        sockets = server.sockets
-        assert [listening.getsockname()[0] for listening in sockets] == ["127.0.0.1"]
+        assert [listening.getsockname()[0] for listening in server.sockets] == ["127.0.0.1"]
 
 
 @pytest.mark.usefixtures("no_connections")

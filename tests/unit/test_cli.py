@@ -79,6 +79,7 @@ class Actors:
             "addresses": [ADDRESS] if command in {"start", "status"} else [],
             "gateway_pid": 0,
             "metrics": "",
+            "url": "",
         }
 
     @property
