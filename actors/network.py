@@ -55,10 +55,6 @@ class Network:
         """A network has no accounts."""
         del public_key
 
-    def account_named(self, name: str) -> None:
-        """A network has no accounts."""
-        del name
-
     def mint(self, account: Account) -> bytes:
         """Nobody logs in."""
         del account

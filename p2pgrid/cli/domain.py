@@ -8,7 +8,7 @@ import typer
 
 from p2pgrid.cli import nodes
 from p2pgrid.cli.output import Format, FormatOption, show_record, show_rows
-from p2pgrid.client import node_commands
+from p2pgrid.client import launch, node_commands
 
 LATER = "later"
 
@@ -38,6 +38,7 @@ def init(
     network_key: nodes.NetworkKeyOption = None,
     relayed: nodes.RelayedOption = None,
     proxy: nodes.ProxyOption = None,
+    signup: nodes.SignupOption = None,
     isolation: nodes.IsolationOption = None,
     num_cpus: nodes.CpusOption = None,
     num_gpus: nodes.GpusOption = None,
@@ -72,6 +73,7 @@ def init(
         network_key=network_key,
         relayed=relayed,
         proxy=proxy,
+        signup=signup,
         num_cpus=num_cpus,
         num_gpus=num_gpus,
         resources=resources,
@@ -82,6 +84,22 @@ def init(
         isolation=isolation,
     )
     nodes.make("domain", name, directory, settings=settings, output=output, owner_key=owner_key)
+
+
+@app.command()
+def claim(
+    address: Annotated[str, typer.Argument(help="Multiaddr of the domain.")],
+    token: Annotated[
+        str, typer.Argument(metavar="SETUP_TOKEN", help="What 'start' has shown, once.")
+    ],
+    user: Annotated[str, typer.Option(help="Name of the key in the wallet here.")] = launch.OWNER,
+    output: FormatOption = Format.TABLE,
+) -> None:
+    """Become the first owner of a domain that has none: a key in the wallet here will be its."""
+    from p2pgrid.client.connect import default_client  # noqa: PLC0415 the network is heavy
+
+    domain = default_client().claim(address, token, user)
+    show_record({"domain": domain.name, "user": user}, output=output, note="it is yours")
 
 
 @app.command()

@@ -17,6 +17,10 @@ from p2pgrid.config import default_home
 from p2pgrid.net.key_file import home_key
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+CLAIM = (
+    "nobody owns it yet; within a day, once, and nowhere else shown: "
+    "p2pgrid domain claim ADDRESS SETUP_TOKEN"
+)
 NEXT_START = "takes effect at its next start"
 KEPT = f"exists: its key, its data and an owner are kept, what is given {NEXT_START}"
 
@@ -111,6 +115,10 @@ RelayedOption = Annotated[
         help="Takes no connections: others reach it by the relays of its networks. "
         "[default: direct]",
     ),
+]
+SignupOption = Annotated[
+    Literal["open", "closed"] | None,
+    typer.Option(help="open: people may make accounts by a password. [default: closed]"),
 ]
 RelayPortOption = Annotated[
     int | None,
@@ -215,7 +223,8 @@ def start(
     name: KnownName = None, directory: DirectoryOption = None, output: FormatOption = Format.TABLE
 ) -> None:
     """Start a node and wait until it answers; one that runs is left as it is."""
-    show_record(node_commands.on_node("start", place(name, directory)), output=output)
+    status = node_commands.on_node("start", place(name, directory))
+    show_record(status, output=output, note=CLAIM if status.get("setup_token") else "")
 
 
 def stop(
@@ -242,5 +251,8 @@ def _made(kind: str, owner_key: str | None) -> str:
     if kind == "domain" and owner_key is None:
         return f"made; its owner's key is in {default_home() / 'wallet.json'}"
     if owner_key == "":
-        return "made; nobody owns it yet: name the owner by another init with --owner-key"
+        return (
+            "made; nobody owns it yet: name the owner by another init with --owner-key, "
+            "or by the setup token that its start shows"
+        )
     return "made"

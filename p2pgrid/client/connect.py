@@ -196,6 +196,17 @@ class Client:
         sys.stdout.write("SUCCESS!\n")
         return row
 
+    def domain_at(self, address: str) -> DomainClient:
+        """The domain at an address; see ``connect``.
+
+        Raises:
+            AddressError: a network is there.
+        """
+        found = self.connect(address)
+        if not isinstance(found, DomainClient):
+            raise AddressError(address=address)
+        return found
+
     def domain(self, peer_id: PeerId, name: str, addresses: Sequence[str]) -> DomainClient:
         """The one client of a domain in this program; nothing is sent yet."""
         known = self._domains.get(peer_id)
@@ -270,14 +281,16 @@ class Client:
             CapabilityError: the text is damaged, or for another domain.
         """
         if address is not None:
-            domain = self.connect(address)
+            domain = self.domain_at(address)
         else:
             shared = Shared.read(given)
             peer_id = decode(shared.capability).domain
             domain = self.domain(peer_id, shared.name, shared.addresses)
-        if not isinstance(domain, DomainClient):
-            raise AddressError(address=str(address))
         domain.revoke(given)
+
+    def claim(self, address: str, token: str, user: str = "owner") -> DomainClient:
+        """Becomes the first owner of a domain; see ``DomainClient.claim``."""
+        return self.domain_at(address).claim(token, user)
 
     def close(self) -> None:
         """Ends all links; pointers of this client are of no use afterwards."""

@@ -63,7 +63,8 @@ class PrivateTensor:
             tags=self.tags,
             allowed_users=self.allowed_users,
         )
-        return dataset.pointers[0]
+        pointer: TensorPointer = dataset.pointers[0]
+        return pointer
 
     @override
     def __repr__(self) -> str:

@@ -62,7 +62,8 @@ def test_what_others_may_read_holds_no_value_and_no_key(
 ) -> None:
     wizard.run("--keep-file")
     (found,) = grid.user(owner, "eve").search()
-    assert found.raw is None or not found.raw
+    with pytest.raises(GetNotPermittedError):
+        _ = found.raw
     shown = repr(found) + repr(found.record) + repr(found["data"])
     assert not any(private in shown for private in PRIVATE)
 

@@ -78,7 +78,7 @@ def test_c04_keys_for_domains_of_a_network_are_counted(
     (james,) = join(grid, city, "james")
     grid.owner_of(james).publish("births", np.zeros(3), tags=("#births",))
     ana.save_network(city.node.url)
-    domain = network_at(ana, city.address).search("#births").datasets[0].domain
+    domain = network_at(ana, city.address).search("#births").datasets()[0].domain
     assert isinstance(domain, DomainClient)
     assert domain.network == "city"
     ana.wallet.new(domain.peer_id, "ana", network=domain.network)

@@ -44,7 +44,7 @@ def dataset(number: int) -> SignedRecord:
     return sign(body, signing_key=seed_of(number))
 
 
-LIES = {
+LIES: dict[str, Callable[[], bytes]] = {
     "signed by another key": lambda: record_of(LIAR, seq=9).encode(),
     "with another's signature": lambda: forged(record_of(HONEST, seq=9)).encode(),
     "stale": lambda: record_of(HONEST, seq=1).encode(),
@@ -60,7 +60,11 @@ LIES = {
 
 def lie(liar: Node, answer: Answer) -> None:
     """From now on the node answers all questions like this."""
-    liar.dht._kad.store.answer = lambda _, question: answer(question)  # type: ignore[method-assign]
+
+    def answered(_: ID, question: Message) -> Message:
+        return answer(question)
+
+    liar.dht._kad.store.answer = answered  # type: ignore[method-assign, assignment]
 
 
 def with_record(value: bytes) -> Answer:
