@@ -10,6 +10,7 @@ from p2pgrid.client.display import Display, Displayed, reached_at
 from p2pgrid.client.domain import DomainClient
 from p2pgrid.client.found import tensors_of
 from p2pgrid.client.network import NetworkClient
+from p2pgrid.client.signing_in import User
 from p2pgrid.errors import InvalidQueryError
 from p2pgrid.protocol.schemas import TensorSchema
 from p2pgrid.protocol.web import BY_PEER_ID
@@ -70,6 +71,14 @@ class DomainNode(Displayed):
     def __init__(self, client: DomainClient, url: str) -> None:
         """``client``: of the native API."""
         self.client, self.node = client, url
+
+    def signup(self, email: str, password: str) -> User:
+        """Makes an account and logs in; see ``DomainClient.signup``."""
+        return self.client.signup(email, password)
+
+    def login(self, email: str, password: str) -> User:
+        """Logs in to an account; see ``DomainClient.login``."""
+        return self.client.login(email, password)
 
     @override
     def _display(self) -> Display:

@@ -13,6 +13,7 @@ from typing_extensions import Unpack, override
 import p2pgrid
 from p2pgrid.client.display import Display, Displayed, reached_at
 from p2pgrid.client.domain import DomainClient
+from p2pgrid.client.pointer import TensorPointer
 from p2pgrid.client.results import SearchResults
 from p2pgrid.client.tables import Table, table
 from p2pgrid.compat.nodes import DomainNode, Network
@@ -88,13 +89,16 @@ class TorchHook:
         """``torch``: not used."""
 
 
-class PointersByDomain(dict[str, list[PointerTensor]]):
-    """Pointers by the names of domains; ``partial`` if somebody did not answer."""
+class PointersByDomain(dict[str, list[Any]]):
+    """Pointers by the names of domains; ``partial`` if somebody did not answer.
+
+    They are ``PointerTensor``, and ``TablePointer`` where columns have different dtypes.
+    """
 
     def __init__(self, results: SearchResults) -> None:
         """``results``: of the native search."""
         for domain, pointers in results.items():
-            self[domain] = list(map(PointerTensor.of, pointers))
+            self[domain] = list(map(_old, pointers))
         self.partial = results.partial
 
 
@@ -118,3 +122,8 @@ class PublicGridNetwork(Displayed):
     @override
     def _display(self) -> Display:
         return Display(reached_at(f"PublicGridNetwork {self.client.name}", (self.url,)))
+
+
+def _old(pointer: Any) -> Any:
+    """The same pointer, printed as of old; a table stays what it is."""
+    return PointerTensor.of(pointer) if isinstance(pointer, TensorPointer) else pointer

@@ -7,6 +7,7 @@ from p2pgrid.compat import syft as gr
 from p2pgrid.errors import (
     DisconnectedError,
     DomainUnreachableError,
+    GetNotPermittedError,
     InvalidQueryError,
     NetworkUnreachableError,
     NotAGridNetworkError,
@@ -36,7 +37,7 @@ def city(grid: Grid) -> FabricNode:
 @pytest.fixture
 def ucsf(grid: Grid, city: FabricNode) -> FabricNode:
     """A domain of it with births and diabetes, where people may sign up."""
-    node = grid.launch("ucsf", networks=(city.address,))
+    node = grid.launch("ucsf", networks=(city.address,), signup="open")
     owner = grid.owner_of(node)
     births = gr.private_tensor(BIRTHS).tag("#February", "#birth-records")
     births.describe("Monthly records").send(gr.DomainNode(owner, node.address), user="owner")
@@ -117,6 +118,16 @@ def test_c08_a_domain_says_where_it_was_found(grid: Grid, ucsf: FabricNode) -> N
     grid.nodes.remove(ucsf)
     with pytest.raises(DomainUnreachableError):
         gr.connect(f"{BY_PEER_ID}{ucsf.node.peer_id}")
+
+
+def test_c17_signup_and_login_give_the_same_user_and_a_row_of_the_wallet(ucsf: FabricNode) -> None:
+    client = _at(ucsf.address)
+    user = client.signup(EMAIL, PASSWORD)
+    assert client.login(EMAIL, PASSWORD).id == user.id
+    assert list(gr.wallet.domain_keys.domain) == ["ucsf"]
+    (births,) = client.client.search("#birth-records")[0].pointers
+    with pytest.raises(GetNotPermittedError):
+        births.get()
 
 
 def test_c11_networks_are_the_native_table(city: FabricNode) -> None:
