@@ -3,8 +3,10 @@
 It verifies what it indexes; its clients verify again.
 """
 
+import asyncio
 from collections.abc import Mapping
 from types import MappingProxyType
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -44,6 +46,7 @@ class Network:
         self._registry, self._book, self._relay = registry, book, relay
         self._joined: dict[PeerId, Link] = {}
         """The link on which each peer listed itself last."""
+        self._turns: WeakValueDictionary[PeerId, asyncio.Lock] = WeakValueDictionary()
         self.handlers: Mapping[type[Message], Handler] = MappingProxyType(
             {
                 Join: self._join,
@@ -88,10 +91,14 @@ class Network:
         return self._book.node_record()
 
     async def _join(self, session: LinkSession, message: Join, _: object) -> Answer:
-        """Lists the peer at the other end of the link; nobody can list somebody else."""
-        await self._registry.join(
-            session.link.peer, message.node, message.datasets, more=message.more
-        )
+        """Lists the peer at the other end of the link; nobody can list somebody else.
+
+        Each peer has one page indexed at a time, so that none of them keeps searches waiting.
+        """
+        peer = session.link.peer
+        turn = self._turns[peer] = self._turns.get(peer) or asyncio.Lock()
+        async with turn:
+            await self._registry.join(peer, message.node, message.datasets, more=message.more)
         self._joined = {peer: link for peer, link in self._joined.items() if link.is_open}
         self._joined[session.link.peer] = session.link
         return Answer(Done())
