@@ -23,7 +23,9 @@ from p2pgrid.protocol.codec import (
 )
 from p2pgrid.protocol.messages import Op, Operate, Slice
 from p2pgrid.protocol.queries import Query
+from p2pgrid.protocol.schemas import DatasetSchema
 from tests.unit.frames import GOLDEN, KEY, LIMIT, MIB, OWN, TYPES, whole
+from tests.unit.schemas import dataset_schemas
 from tests.unit.searching import queries
 
 # --- golden bytes -----------------------------------------------------------------------------
@@ -80,6 +82,8 @@ def strategy_of(kind: Any, meta: Meta | None = None) -> st.SearchStrategy[Any]:
         return st.one_of([strategy_of(arg) for arg in args])
     if kind is Query:  # most texts are none
         return queries()
+    if kind is DatasetSchema:  # likewise
+        return dataset_schemas()
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return struct_of(kind)
     return _plain(origin or kind, args, meta or Meta())
