@@ -67,7 +67,7 @@ def test_c39_a_catalog_without_versions_gets_them_and_keeps_all(tmp_path: Path) 
     connection.close()
     for _ in range(2):  # the second time there is nothing to do
         state = State(path)
-        (entry,) = (it for it in state.datasets() if it.name == "heart")
+        entry = state.datasets()[0]
         assert entry == DatasetEntry(
             DatasetId(b"4" * 16),
             "heart",

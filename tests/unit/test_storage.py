@@ -33,7 +33,7 @@ def test_c40_columns_of_one_dtype_are_one_array(
 
 
 def test_a_cell_with_a_shape_stands_alone() -> None:
-    with pytest.raises(SchemaError, match="image.*a tensor of its own"):
+    with pytest.raises(SchemaError, match=r"image.*a tensor of its own"):
         arrays_of(TensorSchema("t", (A, IMAGE)))
 
 
