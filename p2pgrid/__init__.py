@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         default_client as default_client,
         search as search,
     )
+    from p2pgrid.client.dataset_model import Dataset as Dataset, prepare_dataset as prepare_dataset
     from p2pgrid.client.datasets import (
         DatasetPointer as DatasetPointer,
         SearchResults as SearchResults,
@@ -33,6 +34,12 @@ if TYPE_CHECKING:
     from p2pgrid.client.wallet import Wallet as Wallet
     from p2pgrid.errors import P2PGridError as P2PGridError
     from p2pgrid.exports import export as export, method as method
+    from p2pgrid.protocol.budgets import Entity as Entity, UserBudget as UserBudget
+    from p2pgrid.protocol.columns import Column as Column
+    from p2pgrid.protocol.schemas import (
+        DatasetSchema as DatasetSchema,
+        TensorSchema as TensorSchema,
+    )
 
     wallet: Wallet
     """The wallet of this program's client, in ``$P2PGRID_HOME``."""
@@ -43,8 +50,12 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())
 _HOMES = {
     "ActorPointer": "client.actor_pointer",
     "Client": "client.connect",
+    "Column": "protocol.columns",
+    "Dataset": "client.dataset_model",
     "DatasetPointer": "client.datasets",
+    "DatasetSchema": "protocol.schemas",
     "DomainClient": "client.domain",
+    "Entity": "protocol.budgets",
     "NetworkClient": "client.network",
     "Node": "client.launch",
     "P2PGridError": "errors",
@@ -52,6 +63,8 @@ _HOMES = {
     "SearchResults": "client.datasets",
     "TablePointer": "client.table_pointer",
     "TensorPointer": "client.pointer",
+    "TensorSchema": "protocol.schemas",
+    "UserBudget": "protocol.budgets",
     "Wallet": "client.wallet",
     "accept": "client.connect",
     "cancel": "client.waiting",
@@ -63,6 +76,7 @@ _HOMES = {
     "kill": "client.waiting",
     "launch": "client.launch",
     "method": "exports",
+    "prepare_dataset": "client.dataset_model",
     "search": "client.connect",
     "start": "client.launch",
     "stop": "client.launch",
@@ -72,8 +86,12 @@ _HOMES = {
 __all__ = [
     "ActorPointer",
     "Client",
+    "Column",
+    "Dataset",
     "DatasetPointer",
+    "DatasetSchema",
     "DomainClient",
+    "Entity",
     "NetworkClient",
     "Node",
     "P2PGridError",
@@ -81,6 +99,8 @@ __all__ = [
     "SearchResults",
     "TablePointer",
     "TensorPointer",
+    "TensorSchema",
+    "UserBudget",
     "Wallet",
     "accept",
     "cancel",
@@ -92,6 +112,7 @@ __all__ = [
     "kill",
     "launch",
     "method",
+    "prepare_dataset",
     "search",
     "start",
     "stop",
