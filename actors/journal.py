@@ -1,4 +1,7 @@
-"""One SQLite file that keeps what it acknowledged: WAL, synchronous=FULL, one writer."""
+"""One SQLite file that keeps what it acknowledged: WAL, synchronous=FULL, one writer.
+
+A cache is synced less often: a power failure takes its last changes back, in their order.
+"""
 
 import sqlite3
 from collections.abc import Iterator
@@ -10,10 +13,10 @@ from typing import Any
 class Journal:
     """A connection whose transactions are durable when they return."""
 
-    def __init__(self, path: Path, schema: str) -> None:
+    def __init__(self, path: Path, schema: str, *, is_cache: bool = False) -> None:
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._connection.execute("PRAGMA journal_mode=WAL")
-        self._connection.execute("PRAGMA synchronous=FULL")
+        self._connection.execute(f"PRAGMA synchronous={'NORMAL' if is_cache else 'FULL'}")
         self._connection.execute("PRAGMA foreign_keys=ON")
         self._connection.executescript(schema)
         path.chmod(0o600)
@@ -33,6 +36,10 @@ class Journal:
     def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """All rows of a query."""
         return self._connection.execute(query, values).fetchall()
+
+    def each(self, query: str, *values: object) -> Iterator[tuple[Any, ...]]:
+        """The rows of a query, one at a time."""
+        return self._connection.execute(query, values)
 
     def close(self) -> None:
         """Closes the file; nothing acknowledged is lost without it."""

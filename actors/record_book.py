@@ -60,7 +60,7 @@ class RecordBook:
         Raises:
             TooLargeError: there is too much of it; see ``record_room``.
         """
-        require_room(self._body_of(entry))
+        require_room(self._dataset_body(entry))
 
     def renew(self, *, sequence: int) -> None:
         """Signs everything anew, under a later sequence number."""
@@ -114,11 +114,11 @@ class RecordBook:
         )
 
     def _sign_dataset(self, entry: DatasetEntry) -> None:
-        body = self._body_of(entry)
+        body = self._dataset_body(entry)
         self._bodies[entry.dataset_id] = body
         self._signed[entry.dataset_id] = sign(body, signing_key=self._seed).encode()
 
-    def _body_of(self, entry: DatasetEntry) -> DatasetRecord:
+    def _dataset_body(self, entry: DatasetEntry) -> DatasetRecord:
         return DatasetRecord(
             domain=self.name,
             dataset_id=entry.dataset_id,

@@ -1,71 +1,100 @@
-"""A network's index: signed records of other nodes, found by tag, gone at their expiry.
+"""A network's index: signed records of other nodes, found by their texts, gone at their expiry.
 
 The registry believes a record only when it is signed by the peer that brought it; it can leave
 records out, but it cannot make one up: clients verify every signature themselves.
+
+Rule 1: it finds and counts what ``queries.matches`` matches, and nothing that has expired.
+Rule 2: what a domain lists again, signed anew, is not indexed again.
+Rule 3: a listing of several pages adds with every page and forgets with the last, so that nothing
+is missing meanwhile that was listed before and still is.
 """
 
 import time
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
+from sqlite3 import Connection
 from typing import TypeVar
 
-from actors.journal import Journal
+from actors.listing import Listing, remove_expired
 from actors.ports import Census
-from p2pgrid.errors import RecordError, StaleRecordError
+from actors.registry_file import open_registry, used_bytes
+from actors.search_index import selections
+from p2pgrid.errors import RecordError, RegistryFullError, StaleRecordError
 from p2pgrid.ids import PeerId
-from p2pgrid.protocol.counts import counts_of
+from p2pgrid.protocol.counts import Counts
 from p2pgrid.protocol.messages import MAX_RECORD_BYTES, MAX_RECORDS, Found
-from p2pgrid.protocol.paging import fitting
-from p2pgrid.protocol.queries import Query, matches
-from p2pgrid.protocol.records import DatasetRecord, NodeRecord, SignedRecord, verify
+from p2pgrid.protocol.paging import PAGE_BYTES
+from p2pgrid.protocol.queries import Query
+from p2pgrid.protocol.records import DatasetRecord, NodeRecord, verify
 
 Body = TypeVar("Body", NodeRecord, DatasetRecord)
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS nodes (
-    peer TEXT PRIMARY KEY, seq INTEGER NOT NULL, expires INTEGER NOT NULL, record BLOB NOT NULL
-) STRICT;
-CREATE TABLE IF NOT EXISTS datasets (
-    number INTEGER PRIMARY KEY, peer TEXT NOT NULL REFERENCES nodes (peer) ON DELETE CASCADE,
-    expires INTEGER NOT NULL, record BLOB NOT NULL
-) STRICT;
-CREATE INDEX IF NOT EXISTS datasets_by_peer ON datasets (peer);
-CREATE INDEX IF NOT EXISTS datasets_by_expiry ON datasets (expires);
+MAX_LISTED = 50_000
+"""Datasets of one domain."""
+MAX_LISTED_BYTES = 16 << 20
+"""Of their records, so that no domain alone fills all the pages that a search reads."""
+MAX_FILE_BYTES = 8 << 30
+"""Of the file, index and all; an index takes several times the bytes of the records."""
+EXPIRED_AT_ONCE = 500
+"""Datasets that leave the file with one join; searches pass over the others."""
+
+# CROSS JOIN keeps the order: the texts first, then the rows that they are of.
+FOUND = "({first}) AS found CROSS JOIN datasets ON number = found.rowid"
+PAGE = """
+SELECT number, record FROM {found} JOIN records USING (number)
+WHERE {conditions} AND found.rowid > ? ORDER BY found.rowid LIMIT ?
+"""
+COUNTS = """
+WITH by_schema AS MATERIALIZED (
+    SELECT schema, count(*) AS datasets, sum(tensors) AS tensors FROM {found}
+    WHERE {conditions} GROUP BY schema
+)
+SELECT count(schema), ifnull(sum(datasets), 0), ifnull(sum(tensors), 0), (
+    SELECT count(DISTINCT id) FROM tensor_schemas WHERE schema IN (SELECT schema FROM by_schema)
+) FROM by_schema
 """
 
 
 class Registry:
-    """Signed records, in SQLite."""
+    """Signed records, found by what they say, in SQLite."""
 
-    def __init__(self, path: Path, *, now: Callable[[], float] = time.time) -> None:
-        self._journal = Journal(path, SCHEMA)
-        self._now = now
+    def __init__(
+        self,
+        path: Path,
+        *,
+        now: Callable[[], float] = time.time,
+        most_listed: int = MAX_LISTED,
+        most_listed_bytes: int = MAX_LISTED_BYTES,
+        most_file_bytes: int = MAX_FILE_BYTES,
+    ) -> None:
+        self._journal = open_registry(path)
+        self._now, self._most_listed = now, most_listed
+        self._most_listed_bytes, self._most_file_bytes = most_listed_bytes, most_file_bytes
 
     def join(
         self, peer: str, node: bytes, datasets: Sequence[bytes], *, more: bool = False
     ) -> None:
-        """Replaces what is known of a peer, all or nothing; with ``more`` to come, adds to it.
+        """Lists a peer and its datasets: all of this page of its listing, or nothing.
+
+        Without ``more`` to come, what this listing did not name is forgotten.
 
         Raises:
             RecordError: a record is forged, expired, older than the known one, or not the peer's.
+            RegistryFullError: the domain has more datasets, or longer ones, than fit.
         """
-        del more
         own = self._verified(node, peer, NodeRecord)
         bodies = [self._verified(record, peer, DatasetRecord) for record in datasets]
-        known = self._journal.rows("SELECT seq FROM nodes WHERE peer = ?", peer)
-        if known and known[0][0] > own.seq:
+        if self._sequence_of(peer) > own.seq:
             raise StaleRecordError(f"a newer record of {peer} is known")
         with self._journal.transaction() as connection:
-            if not known or known[0][0] < own.seq:
-                connection.execute("DELETE FROM nodes WHERE peer = ?", (peer,))
-                connection.execute(
-                    "INSERT INTO nodes VALUES (?, ?, ?, ?)", (peer, own.seq, own.expires, node)
-                )
+            remove_expired(connection, int(self._now()), most=EXPIRED_AT_ONCE)
+            listing = Listing(connection, peer, own)
             for record, body in zip(datasets, bodies, strict=True):
-                connection.execute(
-                    "INSERT INTO datasets (peer, expires, record) VALUES (?, ?, ?)",
-                    (peer, body.expires, record),
-                )
+                listing.put(record, body)
+            if not more:
+                listing.remove_others()
+            self._require_room(connection, listing)
 
     def lists(self, peer: str) -> bool:
         """Whether a peer has joined, and its record has not expired."""
@@ -75,35 +104,60 @@ class Registry:
     def census(self) -> Census:
         """How much is listed and has not expired."""
         now = int(self._now())
-        nodes = self._journal.rows("SELECT peer, record FROM nodes WHERE expires > ?", now)
-        bodies = [(PeerId(peer), SignedRecord.decode(record).body()) for peer, record in nodes]
+        domains = "SELECT peer, name FROM nodes WHERE kind = 'domain' AND expires > ?"
+        names = {PeerId(peer): name for peer, name in self._journal.rows(domains, now)}
         ((datasets,),) = self._journal.rows("SELECT count(*) FROM datasets WHERE expires > ?", now)
-        domains = {peer: body.name for peer, body in bodies if _is_domain(body)}
-        return Census(domains=domains, datasets=datasets)
+        return Census(domains=names, datasets=datasets)
 
     def search(self, query: Query, *, after: int = 0, limit: int = MAX_RECORDS) -> Found:
-        """A page of the records that match and have not expired, from place ``after`` on."""
-        now = int(self._now())
-        rows = self._journal.rows(
-            "SELECT number, record FROM datasets WHERE expires > ? ORDER BY number", now
-        )
-        decoded = [(number, record, SignedRecord.decode(record).body()) for number, record in rows]
-        found = [
-            (number, record, body)
-            for number, record, body in decoded
-            if isinstance(body, DatasetRecord) and matches(query, body)
-        ]
-        rest = [(number, record) for number, record, _ in found if number > after]
-        fits = min(fitting([record for _, record in rest]), limit)
-        return Found(
-            tuple(record for _, record in rest[:fits]),
-            next=rest[fits - 1][0] if fits < len(rest) else 0,
-            counts=None if after else counts_of(body for _, _, body in found),
-        )
+        """A page of the records that match, in the order in which they were first listed.
+
+        Args:
+            query: what to find.
+            after: ``next`` of the page before; 0: the first page, which has the counts.
+            limit: most records; there may be fewer, because a page has to fit into a message.
+        """
+        first, *others = selections(query)
+        conditions = ["expires > ?", *(f"number IN ({other.sql})" for other in others)]
+        parts = {"found": FOUND.format(first=first.sql), "conditions": " AND ".join(conditions)}
+        values = (*first.values, int(self._now()), *chain(*(other.values for other in others)))
+        records, place = self._page(PAGE.format(**parts), (*values, after), limit)
+        if after:
+            return Found(records, next=place)
+        (counted,) = self._journal.rows(COUNTS.format(**parts), *values)
+        return Found(records, next=place, counts=_counts(*counted))
 
     def close(self) -> None:
         """Closes the file."""
         self._journal.close()
+
+    def _page(
+        self, sql: str, values: tuple[object, ...], limit: int
+    ) -> tuple[tuple[bytes, ...], int]:
+        """The records that fit, and where the next page begins; 0: there is none."""
+        page: list[bytes] = []
+        size = last = 0
+        for number, record in self._journal.each(sql, *values, limit + 1):
+            size += len(record)
+            if len(page) == limit or size > PAGE_BYTES:
+                return tuple(page), last
+            page.append(record)
+            last = number
+        return tuple(page), 0
+
+    def _sequence_of(self, peer: str) -> int:
+        known = self._journal.rows("SELECT seq FROM nodes WHERE peer = ?", peer)
+        return int(known[0][0]) if known else 0
+
+    def _require_room(self, connection: Connection, listing: Listing) -> None:
+        listed, size = listing.size()
+        for what, needed, limit in (
+            ("datasets of one domain", listed, self._most_listed),
+            ("bytes of records of one domain", size, self._most_listed_bytes),
+            ("bytes in all", used_bytes(connection), self._most_file_bytes),
+        ):
+            if needed > limit:
+                raise RegistryFullError(what=what, needed=needed, limit=limit)
 
     def _verified(self, record: bytes, peer: str, kind: type[Body]) -> Body:
         body, _ = verify(
@@ -114,5 +168,5 @@ class Registry:
         return body
 
 
-def _is_domain(body: NodeRecord | DatasetRecord) -> bool:
-    return isinstance(body, NodeRecord) and body.kind == "domain"
+def _counts(schemas: int, datasets: int, tensors: int, tensor_schemas: int) -> Counts:
+    return Counts(schemas, datasets, tensors, schemas, tensor_schemas)

@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.table import Table
 
 import p2pgrid
-from p2pgrid.client.datasets import SearchResults
 from p2pgrid.errors import GetNotPermittedError
 from p2pgrid.ids import PeerId
 
@@ -36,23 +35,23 @@ def keys(pairs: list[str]) -> None:
         print(json.dumps({"user": user, "public_key": wallet.public_key(peer_id, user)}))
 
 
-def show(results: SearchResults) -> None:
+def show(results: p2pgrid.SearchResults) -> None:
     """Prints what a search found."""
     table = Table(title="found", title_justify="left")
     for column in ("domain", "dataset", "id", "tensors", "tags"):
         table.add_column(column)
-    for found in results.datasets:
+    for found in results.datasets():
         tensors = ", ".join(f"{name} {pointer.shape}" for name, pointer in found.items())
         table.add_row(found.domain.name, found.name, found.id[:8], tensors, " ".join(found.tags))
     console.print(table)
 
 
-def research(births: SearchResults, cancer: SearchResults) -> None:
+def research(births: p2pgrid.SearchResults, cancer: p2pgrid.SearchResults) -> None:
     """Computes on what was found, and takes home what the owners allow."""
     show(births)
     show(cancer)
     february = births["bob"][0]
-    domain = births.datasets[0].domain
+    domain = births.datasets()[0].domain
     domain.login("carol")
     try:
         february.get()
@@ -72,7 +71,7 @@ def research(births: SearchResults, cancer: SearchResults) -> None:
     means = table.sum(axis=0) / table.shape[0]  # one pipelined chain: nothing waits in between
     taken = means.get()
     console.print(f"means of {len(taken)} columns: {np.array2string(taken[:4], precision=4)} ...")
-    print(json.dumps({"means": taken.tolist(), "dataset_id": births.datasets[0].id}))
+    print(json.dumps({"means": taken.tolist(), "dataset_id": births.datasets()[0].id}))
 
 
 def main() -> None:

@@ -17,19 +17,21 @@ if TYPE_CHECKING:
         accept as accept,
         connect as connect,
         default_client as default_client,
+        save_network as save_network,
         search as search,
     )
     from p2pgrid.client.dataset_model import Dataset as Dataset, prepare_dataset as prepare_dataset
-    from p2pgrid.client.datasets import (
-        DatasetPointer as DatasetPointer,
-        SearchResults as SearchResults,
-    )
+    from p2pgrid.client.datasets import DatasetPointer as DatasetPointer
+    from p2pgrid.client.distributed import DistributedDataset as DistributedDataset
     from p2pgrid.client.domain import DomainClient as DomainClient
     from p2pgrid.client.free import free as free
     from p2pgrid.client.launch import Node as Node, launch as launch, start as start, stop as stop
     from p2pgrid.client.network import NetworkClient as NetworkClient
     from p2pgrid.client.pointer import TensorPointer as TensorPointer
+    from p2pgrid.client.private_tensor import private_tensor as private_tensor
+    from p2pgrid.client.results import SearchResults as SearchResults
     from p2pgrid.client.table_pointer import TablePointer as TablePointer
+    from p2pgrid.client.tables import Table
     from p2pgrid.client.waiting import cancel as cancel, get as get, kill as kill, wait as wait
     from p2pgrid.client.wallet import Wallet as Wallet
     from p2pgrid.errors import P2PGridError as P2PGridError
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
         TensorSchema as TensorSchema,
     )
 
+    networks: Table
+    """The networks that are known here, asked anew at each access; see ``Client.networks``."""
     wallet: Wallet
     """The wallet of this program's client, in ``$P2PGRID_HOME``."""
 
@@ -54,13 +58,14 @@ _HOMES = {
     "Dataset": "client.dataset_model",
     "DatasetPointer": "client.datasets",
     "DatasetSchema": "protocol.schemas",
+    "DistributedDataset": "client.distributed",
     "DomainClient": "client.domain",
     "Entity": "protocol.budgets",
     "NetworkClient": "client.network",
     "Node": "client.launch",
     "P2PGridError": "errors",
     "ResultPointer": "client.call_result",
-    "SearchResults": "client.datasets",
+    "SearchResults": "client.results",
     "TablePointer": "client.table_pointer",
     "TensorPointer": "client.pointer",
     "TensorSchema": "protocol.schemas",
@@ -77,6 +82,8 @@ _HOMES = {
     "launch": "client.launch",
     "method": "exports",
     "prepare_dataset": "client.dataset_model",
+    "private_tensor": "client.private_tensor",
+    "save_network": "client.connect",
     "search": "client.connect",
     "start": "client.launch",
     "stop": "client.launch",
@@ -90,6 +97,7 @@ __all__ = [
     "Dataset",
     "DatasetPointer",
     "DatasetSchema",
+    "DistributedDataset",
     "DomainClient",
     "Entity",
     "NetworkClient",
@@ -113,6 +121,8 @@ __all__ = [
     "launch",
     "method",
     "prepare_dataset",
+    "private_tensor",
+    "save_network",
     "search",
     "start",
     "stop",
@@ -121,6 +131,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
+    if name == "networks":
+        return import_module("p2pgrid.client.networks").networks()
     if name == "wallet":  # an object, not a name: made with the program's client
         from p2pgrid.client.connect import default_client
 

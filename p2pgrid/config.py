@@ -57,6 +57,8 @@ class Limits:
     waiting_sessions: int = 128
     waiting_per_owner: int = 8
     """Sessions of one peer, and of one account, that wait for it to come back."""
+    search_pages: int = 32
+    """Answers that one network, or one domain, may give to one search, each of at most 1 MiB."""
 
     @property
     def inline_array(self) -> int:
@@ -73,6 +75,8 @@ class Timing:
     ping_every_s: float = 2.0
     silent_after_s: float = 8.0
     dht_s: float = 10.0
+    search_s: float = 10.0
+    """How long a search waits for the slowest of the networks that it asks."""
     lease_s: float = 60.0
     """How long a session waits for its peer after the link has ended."""
     sweep_s: float = 1.0

@@ -185,44 +185,6 @@ class DatasetPointer(Displayed, Mapping[str, Any], Shareable):
         return Grantable(self.domain, objects, "dataset", form)
 
 
-class SearchResults(Mapping[str, list[Any]]):
-    """What a search found: a mapping from domain names to pointers.
-
-    ``datasets`` has the same as datasets. ``partial`` is True when a peer that should have
-    answered did not, or had more than it gave.
-    """
-
-    def __init__(self, datasets: Sequence[DatasetPointer], *, partial: bool) -> None:
-        self.datasets = tuple(datasets)
-        self.partial = partial
-        self._by_domain: dict[str, list[Any]] = {}
-        for dataset in datasets:
-            self._by_domain.setdefault(self._key(dataset), []).extend(dataset.pointers)
-
-    @override
-    def __getitem__(self, domain: str) -> list[Any]:
-        return self._by_domain[domain]
-
-    @override
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._by_domain)
-
-    @override
-    def __len__(self) -> int:
-        return len(self._by_domain)
-
-    @override
-    def __repr__(self) -> str:
-        note = " (partial)" if self.partial else ""
-        return f"{self._by_domain!r}{note}"
-
-    def _key(self, dataset: DatasetPointer) -> str:
-        """The domain's name; with its peer id where two domains call themselves the same."""
-        same = {d.domain.peer_id for d in self.datasets if d.domain.name == dataset.domain.name}
-        peer = dataset.domain.peer_id
-        return dataset.domain.name if len(same) == 1 else f"{dataset.domain.name}@{peer[-8:]}"
-
-
 def rows_of(tensors: Iterable[TensorInfo]) -> dict[str, int]:
     """For each of ``SPLITS`` the rows of the longest array; 0 where there is none."""
     rows = dict.fromkeys(SPLITS, 0)

@@ -1,11 +1,12 @@
 """Discovery on a ``MemoryHub``: a DHT that everybody sees whole, for tests without sockets."""
 
+import contextlib
 import time
 from collections.abc import Sequence
 
 import trio
 
-from p2pgrid.errors import NetworkKeyError, PeerUnreachableError
+from p2pgrid.errors import NetworkKeyError, PeerUnreachableError, RecordError
 from p2pgrid.ids import PeerId
 from p2pgrid.net.memory import MemoryHub
 from p2pgrid.protocol.records import (
@@ -58,9 +59,12 @@ class MemoryDiscovery:
         self._hub.tags.setdefault(normalise_tag(tag), set()).add(self._peer_id)
 
     async def find(self, tag: str) -> tuple[tuple[PeerId, NodeRecord], ...]:
-        """Who announced a tag and is on the hub now."""
-        found = sorted(self._hub.tags.get(normalise_tag(tag), ()))
-        return tuple([(peer, await self.get(peer)) for peer in found if self._knows(peer)])
+        """Who announced a tag and is on the hub now; who has no valid record is dropped."""
+        found = []
+        for peer in sorted(self._hub.tags.get(normalise_tag(tag), ())):
+            with contextlib.suppress(PeerUnreachableError, RecordError):
+                found.append((peer, await self.get(peer)))
+        return tuple(found)
 
     def _knows(self, peer: PeerId) -> bool:
         return peer in self._hub.records and self._hub.are_together(self._peer_id, peer)

@@ -21,7 +21,7 @@ does not count.
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, TypedDict
 
 import msgspec
 from msgspec.structs import force_setattr
@@ -60,6 +60,17 @@ FORMS: Mapping[str, Callable[[str], Iterable[str]]] = {
     "exact_name": lambda text: (folded(text),),
 }
 """How the texts that are given for each form are spelled and split."""
+
+
+class Forms(TypedDict, total=False):
+    """What ``query_of`` takes by name, as a type."""
+
+    anywhere: str | Sequence[str]
+    tags: str | Sequence[str]
+    exact_tags: str | Sequence[str]
+    description: str | Sequence[str]
+    name: str | Sequence[str]
+    exact_name: str | Sequence[str]
 
 
 class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

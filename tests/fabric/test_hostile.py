@@ -2,20 +2,17 @@
 
 import logging
 import sqlite3
-from collections.abc import Sequence
 from typing import cast
 
-import msgspec
 import numpy as np
 import pytest
 
 from actors.gateway import Answer
 from actors.ports import DatasetEntry
 from actors.state import State
+from p2pgrid.client.local_list import DamagedFileWarning
 from p2pgrid.client.peers import KnownPeers
 from p2pgrid.errors import (
-    ConfigError,
-    ExpiredRecordError,
     ForgedRecordError,
     InternalError,
     NetworkUnreachableError,
@@ -23,10 +20,9 @@ from p2pgrid.errors import (
     RecordError,
 )
 from p2pgrid.protocol import operations
-from p2pgrid.protocol.messages import Account, Found, ListAccounts, Role
+from p2pgrid.protocol.messages import Account, ListAccounts, Role
 from p2pgrid.protocol.queries import query_of
-from p2pgrid.protocol.records import SignedRecord, sign
-from tests.fabric.conftest import FabricNode, Grid, network_at
+from tests.fabric.conftest import FabricNode, Grid
 
 SECRET = 1234.5678
 
@@ -43,40 +39,9 @@ def bob(grid: Grid, network: FabricNode) -> FabricNode:
     return node
 
 
-def answering(network: FabricNode, records: Sequence[bytes]) -> None:
-    """Makes the network answer every search with these records."""
-    found = Found(tuple(records))
-    network.registry.search = lambda *_, **__: found  # type: ignore[method-assign]
-
-
 def listed(network: FabricNode) -> tuple[bytes, ...]:
     """What the network has of ``bob``."""
     return network.registry.search(query_of("t")).records
-
-
-@pytest.mark.usefixtures("bob")
-def test_a_network_cannot_invent_or_change_a_dataset(grid: Grid, network: FabricNode) -> None:
-    true = listed(network)[0]
-    signed = SignedRecord.decode(true)
-    changed = SignedRecord(
-        signed.payload.replace(b"bob", b"eve"), signed.public_key, signed.signature
-    )
-    someone = network_at(grid.client("someone"), network.address)
-    for lie in (changed.encode(), true[:-1] + bytes([true[-1] ^ 1]), b"", b"\xc1"):
-        answering(network, [true, lie])
-        with pytest.raises((RecordError, P2PGridError)):
-            someone.search("#t")
-    answering(network, [true])
-    assert len(someone.search("#t").datasets) == 1
-
-
-@pytest.mark.usefixtures("bob")
-def test_a_network_cannot_bring_back_what_has_expired(grid: Grid, network: FabricNode) -> None:
-    body = SignedRecord.decode(listed(network)[0]).body()
-    old = sign(msgspec.structs.replace(body, expires=1), signing_key=b"\1" * 32)
-    answering(network, [old.encode()])
-    with pytest.raises(ExpiredRecordError):
-        network_at(grid.client("someone"), network.address).search("#t")
 
 
 def test_a_domain_cannot_list_somebody_elses_dataset(
@@ -108,8 +73,8 @@ def test_a_forged_record_on_the_dht_is_not_followed(grid: Grid, bob: FabricNode)
     forged = bytearray(grid.memory.hub.records[bob.node.peer_id])
     forged[-1] ^= 1
     grid.memory.hub.records[bob.node.peer_id] = bytes(forged)
-    with pytest.raises(ForgedRecordError):
-        someone.search("#t")
+    found = someone.search("#t")
+    assert (len(found), found.partial) == (0, False)
 
 
 def test_a_search_of_the_dht_without_a_known_peer_says_so(grid: Grid) -> None:
@@ -123,7 +88,7 @@ def test_a_domain_that_is_down_is_missing_and_the_result_is_marked(
     ucsf = grid.launch("ucsf", networks=(network.address,))
     grid.owner_of(ucsf).publish("e", [1.0], tags=("#t",), announce=True)
     someone = grid.client("someone")
-    someone.connect(network.address)
+    someone.connect(bob.address)
     assert len(someone.search("#t")) == 2
     bob.stop()
     try:
@@ -204,9 +169,11 @@ def test_no_value_is_in_any_text_that_somebody_else_may_see(
     assert not [text for text in texts if str(SECRET) in text]
 
 
-def test_a_damaged_list_of_known_peers_is_told_not_overwritten(grid: Grid) -> None:
+def test_a_damaged_list_of_known_peers_is_set_aside_and_begins_anew(grid: Grid) -> None:
     path = grid.home / "peers.json"
     path.write_text("{")
-    with pytest.raises(ConfigError, match=r"peers\.json"):
-        KnownPeers(path).all()
-    assert path.read_text() == "{"
+    with pytest.warns(DamagedFileWarning, match=r"peers\.json"):
+        assert KnownPeers(path).all() == ()
+    (aside,) = grid.home.glob("peers.json.damaged-*")
+    assert aside.read_text() == "{"
+    assert not path.exists()

@@ -43,8 +43,8 @@ def test_the_dht_finds_announced_tags_and_no_others(grid: FlowGrid) -> None:
     bob.owner().publish("unannounced", BIRTHS, tags=("#quiet",))
     someone = grid.client("someone")
     someone.connect(bob.address)
-    assert [found.name for found in someone.search("#loud").datasets] == ["announced"]
-    assert someone.search("#quiet").datasets == ()
+    assert [found.name for found in someone.search("#loud").datasets()] == ["announced"]
+    assert len(someone.search("#quiet").datasets()) == 0
 
 
 def test_a_scientist_computes_there_and_takes_home_what_is_allowed(grid: FlowGrid) -> None:

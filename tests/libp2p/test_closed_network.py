@@ -219,7 +219,7 @@ def test_members_compute_and_others_are_told_at_once(grid: Grid, other_key: Path
         with pytest.raises(NetworkKeyError):
             outsider.search("#weights")
     member = grid.program("", None)  # with the key of the home
-    assert [it.name for it in member.search("#weights").datasets] == ["weights"]
+    assert [it.name for it in member.search("#weights").datasets()] == ["weights"]
 
 
 def test_the_ports_beside_it_say_nothing_to_outsiders(grid: Grid) -> None:

@@ -98,7 +98,7 @@ def test_a_relayed_domain_is_found_by_its_network_and_works(city: City, ward: Cl
     ward.programs.append(client)
     network = client.connect(city.node.addresses[0])
     assert isinstance(network, NetworkClient)
-    (found,) = network.search("#t").datasets
+    (found,) = network.search("#t").datasets()
     domain = client.connect(ward.address)
     assert isinstance(domain, DomainClient)
     domain.login(OWNER)

@@ -65,7 +65,7 @@ def datasets_listed(tmp_path: Path, network: str, domain: str) -> list[str]:
         assert isinstance(city, NetworkClient)
         assert isinstance(ucsf, DomainClient)
         ucsf.login("owner").publish("ages", [50, 60], tags=["#health"])
-        return [dataset.name for dataset in city.search("#health").datasets]
+        return [dataset.name for dataset in city.search("#health").datasets()]
     finally:
         client.close()
 

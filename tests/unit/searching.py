@@ -41,3 +41,11 @@ def queries(draw: st.DrawFn) -> Query:
     """Any query, mostly of one form."""
     forms = draw(st.lists(st.sampled_from(sorted(FORMS)), max_size=3))
     return query_of(**{form: draw(st.lists(words, max_size=2)) for form in forms})
+
+
+def queries_about(body: DatasetRecord) -> list[Query]:
+    """Queries in all forms for what is in a dataset, and for pieces of it."""
+    wholes = (body.name, body.description, *body.tags)
+    pieces = {text[start : start + size] for text in wholes for start, size in ((0, 12), (1, 2))}
+    wanted = [piece for piece in sorted(pieces) if words_of(folded(piece))]
+    return [query_of(**{form: piece}) for form in FORMS for piece in wanted]
