@@ -8,13 +8,15 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from weakref import WeakValueDictionary
 
+import msgspec
+
 from actors.capabilities import Granted
 from actors.gateway import Answer, Handler, LinkSession
 from actors.meter import Load
 from actors.ports import Census, RegistryPort
 from actors.record_book import RecordBook
 from p2pgrid.errors import AuthenticationError, PermissionDeniedError
-from p2pgrid.ids import PeerId
+from p2pgrid.ids import PeerId, peer_id_of
 from p2pgrid.net.link import Link
 from p2pgrid.net.relay import Relay
 from p2pgrid.policy.leases import Lease, Owner
@@ -29,6 +31,7 @@ from p2pgrid.protocol.messages import (
     Reserved,
     Search,
 )
+from p2pgrid.protocol.records import SignedRecord
 
 
 class Network:
@@ -106,8 +109,11 @@ class Network:
 
     def _online(self, census: Census) -> dict[PeerId, str]:
         """The listed domains whose link is alive on which they joined."""
-        alive = {peer for peer, link in self._joined.items() if link.is_open}
+        alive = self._alive()
         return {peer: name for peer, name in census.domains.items() if peer in alive}
+
+    def _alive(self) -> set[PeerId]:
+        return {peer for peer, link in self._joined.items() if link.is_open}
 
     async def _describe(self, _: LinkSession, __: Describe, ___: object) -> Answer:
         census = await self._registry.census()
@@ -130,4 +136,11 @@ class Network:
         if not message.query:
             raise PermissionDeniedError(action="listing everything", domain=self.name)
         found = await self._registry.search(message.query, after=message.after, limit=message.limit)
-        return Answer(found)
+        alive = self._alive()
+        offline = (n for n, record in enumerate(found.records) if signer_of(record) not in alive)
+        return Answer(msgspec.structs.replace(found, offline=tuple(offline)))
+
+
+def signer_of(record: bytes) -> PeerId:
+    """Whose record it is; it was verified when it was listed."""
+    return peer_id_of(SignedRecord.decode(record).public_key)

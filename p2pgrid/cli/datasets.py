@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from p2pgrid.cli.nodes import NAME
 from p2pgrid.cli.output import Format, FormatOption, show_record, show_text
 from p2pgrid.client import launch, node_commands
 from p2pgrid.config import default_home
@@ -32,8 +31,8 @@ BookOption = Annotated[
 DomainOption = Annotated[
     str | None,
     typer.Option(
-        help="Where to publish: an address, the name of a domain on this machine, or the name or "
-        "peer id of one that was met before."
+        help="Where to publish: an address or URL, the name of a domain on this machine, or the "
+        "name or peer id of one that was met before."
     ),
 ]
 UserOption = Annotated[
@@ -118,16 +117,22 @@ def read_plan(
 
 
 def find_domain(client: "Client", text: str) -> "DomainClient":
-    """The domain that somebody means by an address, a name or a peer id; nothing is sent yet.
+    """The domain that somebody means by an address, a URL, a name or a peer id.
 
     Raises:
         UnknownPeerError: no such node is on this machine or was met before.
-        AddressError: the address cannot be read.
+        P2PGridError: see ``Client.connect``.
     """
     from p2pgrid.client.doctor import find  # noqa: PLC0415 libp2p, which only publishing needs
+    from p2pgrid.client.domain import DomainClient  # noqa: PLC0415
 
+    if "/" in text:
+        found = client.connect(text)
+        if not isinstance(found, DomainClient):
+            raise typer.BadParameter(f"{text} is a network; datasets are published at domains")
+        return found
     place = default_home() / "nodes" / text
-    if NAME.fullmatch(text) and launch.is_made(place):
+    if launch.is_made(place):
         status = node_commands.on_node("status", place)
         return client.domain(status["peer_id"], text, status["addresses"])
     peer_id, addresses = find(text, client.home)

@@ -104,14 +104,6 @@ class DistributedDataset(Generic[M]):
         self.datasets = tuple(datasets)
         """A handle per dataset."""
 
-    def joined_by(self, dataset: M) -> "DistributedDataset[M]":
-        """These and one more.
-
-        Raises:
-            SchemaMismatchError: it has another schema; names what differs.
-        """
-        return DistributedDataset((*self.datasets, dataset))
-
     def map(self, function: Callable[[M], R]) -> DomainResults[R]:
         """Calls a function with each dataset, all at the same time, each in a thread of its own.
 

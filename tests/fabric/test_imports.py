@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from p2pgrid import DomainClient
-from p2pgrid.cli.main import REFUSED, app
+from p2pgrid.cli.main import REFUSED, USAGE, app
 from p2pgrid.client import connect
 from p2pgrid.errors import GetNotPermittedError
 from tests.fabric.conftest import FabricNode, Grid
@@ -84,6 +84,20 @@ def test_who_is_no_owner_publishes_nothing(wizard: Wizard, grid: Grid, owner: Do
     grid.user(owner, "ana")
     assert wizard.run(person="ana") == REFUSED
     assert "P2PG-303" in wizard.err
+    assert owner.search() == ()
+
+
+def test_a_domain_that_was_met_before_is_known_by_name(wizard: Wizard) -> None:
+    assert wizard.run()["published"]
+    assert wizard.run("--domain=bob")["version"] == 2
+
+
+def test_a_network_has_no_datasets_of_its_own(
+    wizard: Wizard, grid: Grid, owner: DomainClient
+) -> None:
+    city = grid.launch("city", "network")
+    assert wizard.run(f"--domain={city.address}") == USAGE
+    assert "is a network" in wizard.err
     assert owner.search() == ()
 
 

@@ -42,6 +42,7 @@ DATASET = DatasetRecord(
 )
 CLASS = ActorClassInfo("Counter", (), (), EVIL)
 STATUS = {
+    "url": EVIL,
     "name": EVIL,
     "kind": "domain",
     "isolation": "cluster",
@@ -50,6 +51,7 @@ STATUS = {
     "addresses": [EVIL],
     "gateway_pid": 1,
     "metrics": "",
+    "url": "",
 }
 ANA = Account(name=EVIL, public_key=b"k" * 32, role="scientist")
 HELD = Holding(EVIL, PEER, 1, 2, (EVIL,), 1, 1.0, None)
