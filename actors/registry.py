@@ -19,7 +19,7 @@ from actors.listing import Listing, remove_expired
 from actors.ports import Census
 from actors.registry_file import open_registry
 from actors.search_index import selections
-from p2pgrid.errors import QuotaExceededError, RecordError, StaleRecordError
+from p2pgrid.errors import RecordError, StaleRecordError, TooLargeError
 from p2pgrid.ids import PeerId
 from p2pgrid.protocol.counts import Counts
 from p2pgrid.protocol.messages import MAX_RECORD_BYTES, MAX_RECORDS, Found
@@ -41,13 +41,16 @@ SELECT number, record FROM {found} JOIN records USING (number)
 WHERE {conditions} AND found.rowid > ? ORDER BY found.rowid LIMIT ?
 """
 COUNTS = """
-WITH by_schema AS MATERIALIZED (
-    SELECT schema, count(*) AS datasets, sum(tensors) AS tensors FROM {found}
-    WHERE {conditions} GROUP BY schema
+WITH total AS MATERIALIZED (
+    SELECT count(*) AS datasets, ifnull(sum(tensors), 0) AS tensors,
+        '[' || ifnull(group_concat(DISTINCT schema), '') || ']' AS schemas
+    FROM {found} WHERE {conditions}
 )
-SELECT count(schema), ifnull(sum(datasets), 0), ifnull(sum(tensors), 0), (
-    SELECT count(DISTINCT id) FROM tensor_schemas WHERE schema IN (SELECT schema FROM by_schema)
-) FROM by_schema
+SELECT json_array_length(schemas), datasets, tensors, (
+    SELECT count(DISTINCT id) FROM tensor_schemas WHERE schema IN (
+        SELECT value FROM json_each(schemas)
+    )
+) FROM total
 """
 
 
@@ -73,7 +76,7 @@ class Registry:
 
         Raises:
             RecordError: a record is forged, expired, older than the known one, or not the peer's.
-            QuotaExceededError: the domain has more datasets than fit.
+            TooLargeError: the domain has more datasets than fit.
         """
         own = self._verified(node, peer, NodeRecord)
         bodies = [self._verified(record, peer, DatasetRecord) for record in datasets]
@@ -87,6 +90,7 @@ class Registry:
             if not more:
                 listing.remove_others()
             self._require_room(listing.count())
+            listing.index()
 
     def lists(self, peer: str) -> bool:
         """Whether a peer has joined, and its record has not expired."""
@@ -143,8 +147,8 @@ class Registry:
 
     def _require_room(self, listed: int) -> None:
         if listed > self._most_listed:
-            what = "datasets of one domain"
-            raise QuotaExceededError(what=what, needed=listed, limit=self._most_listed)
+            what = "number of datasets of one domain"
+            raise TooLargeError(what=what, size=listed, limit=self._most_listed)
 
     def _verified(self, record: bytes, peer: str, kind: type[Body]) -> Body:
         body, _ = verify(
