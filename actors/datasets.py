@@ -46,6 +46,10 @@ class Datasets:
         """The number of the next dataset of this name."""
         return 1 + max((it.version for it in self.entries.values() if it.name == name), default=0)
 
+    def allows(self, name: str) -> bool:
+        """Whether an owner has named this account in the permissions of any dataset."""
+        return any(name in accounts for accounts in self.allowed.values())
+
     def require_unused(self, entry: DatasetEntry) -> None:
         """Checks that a dataset can be listed.
 

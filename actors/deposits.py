@@ -60,13 +60,13 @@ class Deposits:
         capabilities: Capabilities,
         sessions: Sessions,
         transfers: Transfers,
-        account_named: Callable[[str], Account | None],
+        account_of: Callable[[bytes], Account | None],
         results_of: Callable[[bytes], Results | None],
     ) -> None:
-        """``results_of`` has the results of the session of a prefix."""
+        """``account_of`` has the account of a key, ``results_of`` those of a session's prefix."""
         self._domain, self._state = domain, state
         self._capabilities, self._sessions, self._transfers = capabilities, sessions, transfers
-        self._account_named, self._results_of = account_named, results_of
+        self._account_of, self._results_of = account_of, results_of
         self._uploads: dict[ObjectId, _Uploading] = {}
         self._used: dict[bytes, int] = {}
         """Last links of capabilities that were used, until they expire."""
@@ -141,9 +141,10 @@ class Deposits:
     def _require_deposit(self, rights: Rights, out: ObjectId) -> None:
         """Only who opened a session may let others deposit there, under one name, once."""
         require_deposit(rights, out)
-        account = self._account_named(rights.account)
-        prefix = out[:PREFIX_BYTES]
-        if account is None or not self._sessions.opened_by(rights.signers[-1], account, prefix):
+        signer, prefix = rights.signers[-1], out[:PREFIX_BYTES]
+        account = self._account_of(signer)
+        is_own = account is not None and account.name == rights.account
+        if not self._sessions.opened_by(signer, rights.account, prefix, is_own=is_own):
             raise CapabilityError(reason="scope", domain=rights.domain)
         if rights.ids[-1] in self._used:
             raise DuplicateError(what="deposit", name=short(out))

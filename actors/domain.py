@@ -15,17 +15,20 @@ from actors.capabilities import Capabilities, Granted
 from actors.computing import Computing
 from actors.datasets import Datasets
 from actors.deposits import Deposits
+from actors.enrolling import Enrolling
 from actors.gateway import Answer, Handler, LinkSession
 from actors.giving import Giving
 from actors.granting import Granting
+from actors.members import Members
 from actors.meter import Load
 from actors.movable import Movables
 from actors.moves import Moves
-from actors.ports import AuditEvent, HostsPort, StatePort, StorePort
+from actors.ports import HostsPort, StatePort, StorePort
 from actors.publishing import OnPublished, Publishing
 from actors.pushing import Pusher
 from actors.record_book import RecordBook
 from actors.sessions import Sessions
+from actors.signing_in import SigningIn
 from actors.taking import Taking
 from actors.transfers import Transfers
 from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing
@@ -36,10 +39,10 @@ from p2pgrid.policy.objects import SessionObjects
 from p2pgrid.protocol.messages import (
     Abandon,
     Account,
-    Accounts,
     AskEntitySecret,
     AwaitResults,
     CancelCall,
+    Claim,
     CloseTransfer,
     Deposit,
     Done,
@@ -57,9 +60,12 @@ from p2pgrid.protocol.messages import (
     OpenDownload,
     OpenUpload,
     Operate,
+    PasswordLogin,
     Publish,
+    RemoveAccount,
     Revoke,
     SendChunk,
+    SignUp,
     TakeResults,
 )
 
@@ -82,14 +88,15 @@ class Domain:
         classes: ClassesByName,
         on_published: OnPublished,
         entity_secret: bytes,
+        is_open: bool = False,
         limits: Limits = DEFAULT_LIMITS,
         timing: Timing = DEFAULT_TIMING,
     ) -> None:
+        """``is_open`` lets people make accounts for themselves."""
         self.name = book.name
         self._state, self._store, self._book = state, store, book
         self._transfers, self._capabilities, self._limits = transfers, capabilities, limits
-        self._accounts: dict[bytes, Account] = {}
-        self._names: dict[str, Account] = {}
+        self._members = members = Members(state)
         self._datasets = datasets = Datasets(book)
         self._sessions = Sessions(self._drop, lease_s=timing.lease_s, limits=limits)
         self.calls = Calls(
@@ -141,14 +148,27 @@ class Domain:
             capabilities=capabilities,
             sessions=self._sessions,
             transfers=transfers,
-            account_named=self.account_named,
+            account_of=self.account_of,
             results_of=self.calls.results_of,
+        )
+        enrolling = Enrolling(domain=self.name, peer_id=book.peer_id, state=state, members=members)
+        self._signing_in = SigningIn(
+            domain=self.name,
+            peer_id=book.peer_id,
+            state=state,
+            members=members,
+            is_open=is_open,
+            is_reserved=datasets.allows,
         )
         granting = Granting(domain=self.name, state=state, capabilities=capabilities)
         self.handlers: Mapping[type[Message], Handler] = MappingProxyType(
             {
-                Enrol: self._enrol,
-                ListAccounts: self._list_accounts,
+                SignUp: self._signing_in.sign_up,
+                PasswordLogin: self._signing_in.log_in,
+                Claim: enrolling.claim,
+                Enrol: enrolling.enrol,
+                RemoveAccount: enrolling.remove,
+                ListAccounts: enrolling.list_accounts,
                 ListObjects: self._list_objects,
                 ListDatasets: self._list_datasets,
                 Publish: self._publishing.publish,
@@ -179,26 +199,22 @@ class Domain:
 
     async def load(self) -> None:
         """Reads the policy; to be called before the first request."""
-        for account in await self._state.accounts():
-            self._know(account)
+        await self._members.load()
         await self._capabilities.load()
         for entry in await self._state.datasets():
             self._datasets.add(entry)
-        self._transfers.clean_up({*self._datasets.labels, *self._datasets.parts})
+        self._transfers.clean_up(lambda: {*self._datasets.labels, *self._datasets.parts})
 
     async def close(self) -> None:
         """Ends all actors, and the moves; to be called after the last request."""
         await self.calls.close()
         await asyncio.to_thread(self._moves.close)
+        await asyncio.to_thread(self._signing_in.close)
         self._deposits.close()
 
     def account_of(self, public_key: bytes) -> Account | None:
         """The account that this key is enrolled for."""
-        return self._accounts.get(public_key)
-
-    def account_named(self, name: str) -> Account | None:
-        """The account of this name."""
-        return self._names.get(name)
+        return self._members.of(public_key)
 
     def mint(self, account: Account) -> bytes:
         """A capability for what the account may do."""
@@ -251,22 +267,6 @@ class Domain:
             limits=limits,
             domain=self.name,
         )
-
-    def _know(self, account: Account) -> None:
-        self._accounts[account.public_key] = self._names[account.name] = account
-
-    async def _enrol(self, session: LinkSession, message: Enrol, _: object) -> Answer:
-        owner = require_owner(session.account, action="enrolling users", domain=self.name)
-        account = Account(name=message.name, public_key=message.public_key, role=message.role)
-        await self._state.enrol(account)
-        self._know(account)
-        await self._state.audit(AuditEvent(owner.name, "enrol", account.name, "done"))
-        return Answer(Done())
-
-    async def _list_accounts(self, session: LinkSession, _: ListAccounts, __: object) -> Answer:
-        require_owner(session.account, action="listing users", domain=self.name)
-        accounts = sorted(self._accounts.values(), key=lambda account: account.name)
-        return Answer(Accounts(tuple(accounts)))
 
     async def _list_objects(self, session: LinkSession, _: ListObjects, __: object) -> Answer:
         require_owner(session.account, action="seeing who holds what", domain=self.name)

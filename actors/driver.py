@@ -4,6 +4,7 @@ Import it only when Ray's environment is set; ``deploy`` does.
 """
 
 import logging
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -39,12 +40,16 @@ def start(directories: Nodes, running: RunningCluster) -> tuple[NodeStatus, ...]
         NodeError: a node did not answer.
     """
     with _connected(running.address):
-        packs.start(_packed(directories), running.temp_dir)
-        gateways = [
-            _start_actors(directory, running.temp_dir) for directory in _with_actors(directories)
-        ]
+        tokens = packs.start(_packed(directories), running.temp_dir)
+        gateways = []
+        for directory in _with_actors(directories):
+            gateway, tokens[directory.path] = _start_actors(directory, running.temp_dir)
+            gateways.append(gateway)
         ray.wait(gateways, num_returns=len(gateways), timeout=START_S)
-        return _statuses(directories)
+        return tuple(
+            replace(status, setup_token=tokens.get(Path(status.directory), ""))
+            for status in _statuses(directories)
+        )
 
 
 def status(directories: Nodes, running: RunningCluster) -> tuple[NodeStatus, ...]:
@@ -105,9 +110,10 @@ def _key(directory: NodeDirectory) -> str:
     return _name("gateway", directory)
 
 
-def _start_actors(directory: NodeDirectory, sockets: Path) -> Any:
-    """The status of the gateway, to come."""
-    if _find("gateway", directory) is None and not port_is_free(directory.settings().port):
+def _start_actors(directory: NodeDirectory, sockets: Path) -> tuple[Any, str]:
+    """The status of the gateway, to come; and a setup token, if it starts without an owner."""
+    is_new, token = _find("gateway", directory) is None, ""
+    if is_new and not port_is_free(directory.settings().port):
         raise PortInUseError(port=directory.settings().port)
     channel, level = sockets / f"{directory.peer_id()}.sock", directory.settings().log_level
     state = _make(RemoteState, "state", directory).remote(directory.database)
@@ -115,10 +121,13 @@ def _start_actors(directory: NodeDirectory, sockets: Path) -> Any:
     if directory.settings().kind == "domain":
         store = _make(RemoteStore, "store", directory).remote(directory.objects, channel, level)
         ray.get(state.enrol_owner.remote(directory.owner_key()), timeout=START_S)
+        if is_new:
+            token = ray.get(state.begin_setup.remote(now=int(time.time())), timeout=START_S)
     else:
         registry = _make(RemoteRegistry, "registry", directory).remote(directory.registry)
     gateway = _make(RemoteGateway, "gateway", directory)
-    return gateway.remote(str(directory.path), state, store, channel, registry).status.remote()
+    made = gateway.remote(str(directory.path), state, store, channel, registry)
+    return made.status.remote(), token
 
 
 def _stop_actors(directory: NodeDirectory) -> None:

@@ -106,9 +106,6 @@ class Service(Protocol):
     def account_of(self, public_key: bytes) -> Account | None:
         """The account that this key is enrolled for."""
 
-    def account_named(self, name: str) -> Account | None:
-        """The account of this name, as it is now."""
-
     def mint(self, account: Account) -> bytes:
         """A capability for what the account may do.
 
@@ -243,6 +240,8 @@ class Gateway:
             raise RemoteProtocolError(f"a {self._service.kind} does not answer this message")
         if session.granted is not None:
             self._require_granted(session, session.granted, type(inbound.message))
+        else:
+            self._require_enrolled(session)
         return await handler(session, inbound.message, inbound.buffers)
 
     def _require_granted(self, session: LinkSession, granted: Granted, kind: type[Message]) -> None:
@@ -252,9 +251,16 @@ class Gateway:
             raise CapabilityError(reason="scope", domain=self._peer_id)
         session.accounts = {granted.name: self._account_behind(granted)}
 
+    def _require_enrolled(self, session: LinkSession) -> None:
+        """Ends a link when an account that logged in there was removed since."""
+        for account in session.accounts.values():
+            if self._service.account_of(account.public_key) != account:
+                raise RemoteProtocolError("an account of this link was removed")
+
     def _account_behind(self, granted: Granted) -> Account:
-        account = self._service.account_named(granted.rights.account)
-        if account is None:
+        """The account, as long as it has the key for which the capability was made."""
+        account = self._service.account_of(granted.rights.first_key)
+        if account is None or account.name != granted.rights.account:
             raise CapabilityError(reason="account", domain=self._peer_id)
         return account
 
@@ -282,13 +288,7 @@ class Gateway:
 
     async def _login(self, session: LinkSession, message: Login, _: object) -> Answer:
         signed = SignedLogin(message.statement, message.signature)
-        public_key = check_login(
-            signed,
-            audience=self._peer_id,
-            peer=session.link.peer,
-            nonce=session.nonce,
-            now=time.time(),
-        )
+        public_key = proved_key(session, signed, domain=self._peer_id)
         if message.capability:
             return self._login_by_capability(session, message.capability, public_key)
         account = self._service.account_of(public_key)
@@ -323,6 +323,21 @@ class Gateway:
         log.info("login", extra={"account": name})
         objects = lease.objects
         return Answer(Session(name, role, objects.prefix, objects.last, capability))
+
+
+def proved_key(session: LinkSession, signed: SignedLogin, *, domain: PeerId) -> bytes:
+    """The key whose login statement for this link came; whose it is, is for the caller.
+
+    Raises:
+        AuthenticationError: anything at all is wrong with it.
+    """
+    return check_login(
+        signed,
+        audience=domain,
+        peer=session.link.peer,
+        nonce=session.nonce,
+        now=time.time(),
+    )
 
 
 def require_account(session: LinkSession, name: str, *, action: str, domain: str) -> Account:

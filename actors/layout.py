@@ -58,6 +58,8 @@ class NodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     open. A closed node does not start without its key."""
     bootstrap: tuple[str, ...] = ()
     """Multiaddrs of other peers that bootstrap the DHT."""
+    signup: Literal["closed", "open"] = "closed"
+    """``open``: people may make accounts for themselves at a domain, with a password."""
     relayed: bool = False
     """A domain that takes no connections: others reach it by the relays of its networks."""
     relay_port: int | None = None
@@ -107,6 +109,8 @@ def settings_from(fields: Mapping[str, object]) -> NodeSettings:
         raise SchemaError(field="announce", problem=f"is needed with host {EVERYWHERE}")
     if settings.relayed and settings.kind != "domain":
         raise SchemaError(field="relayed", problem="is for domains")
+    if settings.signup != "closed" and settings.kind != "domain":
+        raise SchemaError(field="signup", problem="is for domains")
     if settings.is_relay and settings.kind != "network":
         raise SchemaError(field="relay_port, websocket_port", problem="are for networks")
     if settings.network_key and (settings.http_port or settings.http_host != LOOPBACK):
@@ -141,6 +145,8 @@ class NodeStatus(Struct, frozen=True):
     running: bool = False
     addresses: tuple[str, ...] = ()
     gateway_pid: int = 0
+    setup_token: str = ""
+    """Of a domain without an owner that has just been started, and never again; see ``setup``."""
     metrics: str = ""
     """Where processes of this machine read the node's metrics."""
     url: str = ""

@@ -59,26 +59,26 @@ class Listing:
         for number, body in self._unindexed.items():
             search_index.add(self._connection, number, body)
 
-    def count(self) -> int:
-        """How many datasets of the node are known."""
-        (listed,) = self._connection.execute(
-            "SELECT count(*) FROM datasets WHERE node = ?", (self._node,)
+    def size(self) -> tuple[int, int]:
+        """How many datasets of the node are known, and how many bytes their records have."""
+        listed, size = self._connection.execute(
+            "SELECT count(*), ifnull(sum(size), 0) FROM datasets WHERE node = ?", (self._node,)
         ).fetchone()
-        return int(listed)
+        return int(listed), int(size)
 
     def _renew(self, number: int, signed: bytes, body: DatasetRecord) -> None:
         self._connection.execute(
-            "UPDATE datasets SET expires = ?, listing = ? WHERE number = ?",
-            (body.expires, self._seq, number),
+            "UPDATE datasets SET expires = ?, listing = ?, size = ? WHERE number = ?",
+            (body.expires, self._seq, len(signed), number),
         )
         self._connection.execute("UPDATE records SET record = ? WHERE number = ?", (signed, number))
 
     def _insert(self, signed: bytes, body: DatasetRecord, content: bytes) -> None:
         schema = None if body.schema is None else _put_schema(self._connection, body.schema)
-        listed = (body.expires, tensor_count(body), schema, self._node, self._seq)
+        listed = (body.expires, tensor_count(body), schema, self._node, self._seq, len(signed))
         (number,) = self._connection.execute(
-            "INSERT INTO datasets (expires, tensors, schema, node, listing, dataset_id, version, "
-            "content) VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING number",
+            "INSERT INTO datasets (expires, tensors, schema, node, listing, size, dataset_id, "
+            "version, content) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number",
             (*listed, body.dataset_id, body.version, content),
         ).fetchone()
         self._connection.execute(

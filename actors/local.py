@@ -11,7 +11,15 @@ from contextvars import copy_context
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-from actors.ports import AuditEvent, Census, DatasetEntry, Executed, Exported, Revocation
+from actors.ports import (
+    AuditEvent,
+    Census,
+    Credential,
+    DatasetEntry,
+    Executed,
+    Exported,
+    Revocation,
+)
 from actors.registry import Registry
 from actors.state import State
 from actors.store import Store
@@ -59,6 +67,26 @@ class LocalState(_Port):
     async def enrol(self, account: Account) -> None:
         """See ``StatePort``."""
         await self._call(self.state.enrol, account)
+
+    async def sign_up(self, account: Account, credential: Credential) -> None:
+        """See ``StatePort``."""
+        await self._call(self.state.sign_up, account, credential)
+
+    async def credential(self, name: str) -> Credential | None:
+        """See ``StatePort``."""
+        return await self._call(self.state.credential, name)
+
+    async def add_key(self, account: Account) -> None:
+        """See ``StatePort``."""
+        await self._call(self.state.add_key, account)
+
+    async def remove_account(self, name: str) -> None:
+        """See ``StatePort``."""
+        await self._call(self.state.remove_account, name)
+
+    async def claim(self, token: bytes, public_key: bytes, *, domain: str, now: int) -> Account:
+        """See ``StatePort``."""
+        return await self._call(self.state.claim, token, public_key, domain=domain, now=now)
 
     async def datasets(self) -> tuple[DatasetEntry, ...]:
         """See ``StatePort``."""

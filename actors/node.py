@@ -265,6 +265,7 @@ class Node:
             hosts=hosts or NoHosts(),
             classes=dict if exports is None else exports.classes,
             on_published=self._announcer.promptly,
+            is_open=self._settings.signup == "open",
             limits=limits,
             timing=timing,
         )

@@ -12,6 +12,7 @@ import asyncio
 import logging
 import os
 import sqlite3
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -62,19 +63,24 @@ class Pack:
         for path in self._recorded():
             self._start_again(path)
 
-    def start(self, directories: Sequence[Path]) -> None:
+    def start(self, directories: Sequence[Path]) -> dict[Path, str]:
         """Starts nodes, all or none; those that run already are left as they are.
+
+        Returns:
+            The setup tokens of those that it started and that have no owner.
 
         Raises:
             PortInUseError: another process listens on the port of one of them.
         """
+        started = [path for path in directories if path not in self._nodes]
         with ExitStack() as undo:
-            for path in directories:
-                if path not in self._nodes:
-                    self._nodes[path] = self._start_node(path)
-                    undo.callback(self._stop_node, path)
+            for path in started:
+                self._nodes[path] = self._start_node(path)
+                undo.callback(self._stop_node, path)
             self._write_record()
             undo.pop_all()
+        tokens = {path: self._nodes[path].begin_setup() for path in started}
+        return {path: token for path, token in tokens.items() if token}
 
     def stop(self, directories: Sequence[Path]) -> None:
         """Stops nodes, and no others; their ports are free when it returns."""
@@ -140,8 +146,9 @@ class PackedNode:
         announcing: asyncio.Semaphore,
     ) -> None:
         settings, exports = directory.settings(), Exports(directory.exports)
+        self._kind, self._worker = settings.kind, worker
         with ExitStack() as undo:
-            state = State(directory.database)
+            self._state = state = State(directory.database)
             # Behind what the node has still under way there.
             undo.callback(lambda: worker.submit(state.close).result())
             store = registry = None
@@ -184,6 +191,13 @@ class PackedNode:
     def url(self) -> str:
         """Where its document is read."""
         return self._node.url
+
+    def begin_setup(self) -> str:
+        """A setup token, when it is a domain without an owner; else empty."""
+        if self._kind != "domain":
+            return ""
+        begin = partial(self._state.begin_setup, now=int(time.time()))
+        return self._worker.submit(begin).result()
 
     def stop(self) -> None:
         """Ends its links, frees its port and closes its files."""

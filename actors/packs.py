@@ -20,8 +20,11 @@ NODES_PER_PACK = 50
 ANSWER_S = 120.0
 
 
-def start(nodes: Sequence[Path], records: Path) -> None:
+def start(nodes: Sequence[Path], records: Path) -> dict[Path, str]:
     """Puts nodes that do not run yet into packs with room, and into new ones.
+
+    Returns:
+        The setup tokens of those that were started and have no owner.
 
     Raises:
         PortInUseError: another process listens on the port of one of them.
@@ -37,7 +40,7 @@ def start(nodes: Sequence[Path], records: Path) -> None:
             pack = _make(name, records / f"pack-{number}.json")
             starting.append(pack.start.remote(new[:room]))
         new, number = new[room:], number + 1
-    _answers(starting)
+    return {node: token for tokens in _answers(starting) for node, token in tokens.items()}
 
 
 def stop(nodes: Sequence[Path]) -> None:

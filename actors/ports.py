@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from typing_extensions import override
+
 from p2pgrid.ids import DatasetId, ObjectId, PeerId
 from p2pgrid.protocol.arrays import Array
 from p2pgrid.protocol.budgets import UserBudget
@@ -81,6 +83,19 @@ class Revocation(NamedTuple):
     """Unix seconds: by then no capability has this link any more."""
 
 
+class Credential(NamedTuple):
+    """What belongs to the password of an account."""
+
+    user_id: bytes
+    """16 random bytes, for the life of the account."""
+    hashed: str
+    """By argon2id; parameters and salt are written in it."""
+
+    @override
+    def __repr__(self) -> str:
+        return f"Credential({self.user_id.hex()}, <secret>)"
+
+
 class StatePort(Protocol):
     """Accounts, catalog, revocations, audit of a domain; what was acknowledged survives a crash."""
 
@@ -92,6 +107,36 @@ class StatePort(Protocol):
 
         Raises:
             DuplicateError: the name or the key belongs to another account.
+        """
+
+    async def sign_up(self, account: Account, credential: Credential) -> None:
+        """Adds an account with a password; the same again changes nothing.
+
+        Raises:
+            DuplicateError: the name or the key belongs to another account.
+            TooLargeError: there are too many accounts.
+        """
+
+    async def credential(self, name: str) -> Credential | None:
+        """What belongs to the password of an account; None: it has none, or does not exist."""
+
+    async def add_key(self, account: Account) -> None:
+        """Adds a key to an account; the same again changes nothing.
+
+        Raises:
+            DuplicateError: the key belongs to another account.
+            TooLargeError: the account has too many keys.
+        """
+
+    async def remove_account(self, name: str) -> None:
+        """Removes an account with its keys and its password; twice is as once."""
+
+    async def claim(self, token: bytes, public_key: bytes, *, domain: str, now: int) -> Account:
+        """Makes the first owner, by the setup token; the same again changes nothing.
+
+        Raises:
+            SetupTokenError: the token is not the one, or is over; or there is an owner.
+            DuplicateError: the key belongs to another account.
         """
 
     async def datasets(self) -> tuple[DatasetEntry, ...]:

@@ -21,7 +21,7 @@ from actors.layout import NodeDirectory
 from actors.logs import Level, log_to_stderr
 from actors.node import Node
 from actors.pack import Pack, Serving
-from actors.ports import AuditEvent, Census, DatasetEntry, Revocation
+from actors.ports import AuditEvent, Census, Credential, DatasetEntry, Revocation
 from actors.registry import Registry
 from actors.remote_hosts import RemoteHosts
 from actors.state import State
@@ -61,6 +61,26 @@ class StateHandle(_Port):
     async def enrol(self, account: Account) -> None:
         """See ``StatePort``."""
         await self._call("enrol", account)
+
+    async def sign_up(self, account: Account, credential: Credential) -> None:
+        """See ``StatePort``."""
+        await self._call("sign_up", account, credential)
+
+    async def credential(self, name: str) -> Credential | None:
+        """See ``StatePort``."""
+        return await self._call("credential", name)  # type: ignore[no-any-return]
+
+    async def add_key(self, account: Account) -> None:
+        """See ``StatePort``."""
+        await self._call("add_key", account)
+
+    async def remove_account(self, name: str) -> None:
+        """See ``StatePort``."""
+        await self._call("remove_account", name)
+
+    async def claim(self, token: bytes, public_key: bytes, *, domain: str, now: int) -> Account:
+        """See ``StatePort``."""
+        return await self._call("claim", token, public_key, domain=domain, now=now)  # type: ignore[no-any-return]
 
     async def datasets(self) -> tuple[DatasetEntry, ...]:
         """See ``StatePort``."""

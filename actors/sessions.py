@@ -18,7 +18,6 @@ from p2pgrid.policy.objects import PREFIX_BYTES, SessionObjects
 from p2pgrid.protocol.messages import (
     MAX_HOLDINGS,
     MAX_SOURCES_TOLD,
-    Account,
     Holding,
     Holdings,
 )
@@ -64,12 +63,15 @@ class Sessions:
             return None
         return lease.objects
 
-    def opened_by(self, key: bytes, account: Account, prefix: bytes) -> bool:
-        """True when the session of this prefix is the account's, and was opened with this key."""
+    def opened_by(self, key: bytes, account: str, prefix: bytes, *, is_own: bool) -> bool:
+        """True when the session of this prefix is the account's, and was opened with this key.
+
+        ``is_own`` says that it is a key of the account; those of one account count as one.
+        """
         lease = self._by_prefix.get(prefix)
-        if lease is None or lease.owner.account != account.name:
+        if lease is None or lease.owner.account != account:
             return False
-        return lease.owner.is_by(key, account.public_key)
+        return lease.owner.is_by(key, is_own=is_own)
 
     def end(self, lease: Lease) -> None:
         """Ends a session at once; its values are dropped after what is under way."""

@@ -5,12 +5,13 @@ Every method is idempotent: repeating a call whose answer was lost changes nothi
 
 from pathlib import Path
 
-from actors import accounts, catalog, revocations
+from actors import accounts, catalog, revocations, setup
 from actors.accounts import Accounts
 from actors.catalog import Catalog
 from actors.journal import Journal
-from actors.ports import AuditEvent, DatasetEntry, Revocation
+from actors.ports import AuditEvent, Credential, DatasetEntry, Revocation
 from actors.revocations import Revocations
+from actors.setup import Setup
 from p2pgrid.protocol.messages import Account
 
 OWNER = "owner"
@@ -18,6 +19,7 @@ SCHEMA = (
     accounts.SCHEMA
     + catalog.SCHEMA
     + revocations.SCHEMA
+    + setup.SCHEMA
     + """
 CREATE TABLE IF NOT EXISTS audit (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -42,6 +44,7 @@ class State:
         self._accounts = Accounts(self._journal)
         self._catalog = Catalog(self._journal)
         self._revocations = Revocations(self._journal)
+        self._setup = Setup(self._journal, self._accounts)
 
     def accounts(self) -> tuple[Account, ...]:
         """All accounts."""
@@ -51,10 +54,37 @@ class State:
         """Adds an account; see ``Accounts.enrol``."""
         self._accounts.enrol(account)
 
+    def sign_up(self, account: Account, credential: Credential) -> None:
+        """Adds an account with a password; see ``Accounts.sign_up``."""
+        self._accounts.sign_up(account, credential)
+
+    def credential(self, name: str) -> Credential | None:
+        """What belongs to a password; see ``Accounts.credential``."""
+        return self._accounts.credential(name)
+
+    def add_key(self, account: Account) -> None:
+        """Adds a key to an account; see ``Accounts.add_key``."""
+        self._accounts.add_key(account)
+
+    def remove_account(self, name: str) -> None:
+        """Removes an account; see ``Accounts.remove``."""
+        self._accounts.remove(name)
+
     def enrol_owner(self, public_key: bytes | None) -> None:
-        """Adds the first owner, when one was named and nobody has an account yet."""
-        if public_key is not None and not self._accounts.all():
+        """Adds the first owner, when one was named and nobody owns the domain yet."""
+        if public_key is not None and not self._accounts.owners():
             self._accounts.enrol(Account(name=OWNER, public_key=public_key, role="owner"))
+            self._setup.end()
+
+    def begin_setup(self, *, now: int) -> str:
+        """A new setup token, when nobody owns the domain; see ``Setup.begin``."""
+        return self._setup.begin(now=now)
+
+    def claim(self, token: bytes, public_key: bytes, *, domain: str, now: int) -> Account:
+        """The first owner, by the setup token; see ``Setup.claim``."""
+        owner = Account(name=OWNER, public_key=public_key, role="owner")
+        self._setup.claim(token, owner, domain=domain, now=now)
+        return owner
 
     def datasets(self) -> tuple[DatasetEntry, ...]:
         """All datasets."""

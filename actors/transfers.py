@@ -51,19 +51,19 @@ class Transfers:
         self._directory, self._server, self._name = directory, server, name
         self._limits, self._timing = limits, timing
         self._open: dict[bytes, Upload | Download] = {}
+        self._listed: Callable[[], Collection[ObjectId]] | None = None
         self._locks: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
 
-    def clean_up(self, listed: Collection[ObjectId]) -> None:
-        """Removes what earlier processes left behind; to be called before the first request."""
-        kept = {tensor_file(self._directory, object_id) for object_id in listed}
-        for path in (self._directory / SPOOL).glob("*"):
+    def clean_up(self, listed: Callable[[], Collection[ObjectId]]) -> None:
+        """Removes what earlier processes left behind; to be called before the first request.
+
+        Args:
+            listed: the arrays that datasets name; looked at again at each ``sweep``.
+        """
+        self._listed = listed
+        for path in (*(self._directory / SPOOL).glob("*"), *self._directory.glob(f"*{DRAFT}")):
             path.unlink()
-        for path in self._directory.glob("*.npy*"):
-            with contextlib.suppress(FileNotFoundError):  # the store has just given it its name
-                is_old = path.stat().st_ctime < time.time() - self._timing.orphan_s
-                # A young file may be of a publication that the state still carries out.
-                if path not in kept and (is_old or path.suffix == DRAFT):
-                    path.unlink()
+        self._remove_orphans(listed())
 
     async def open_upload(self, object_id: ObjectId, meta: ArrayMeta, holder: Holder) -> Opened:
         """Begins an upload, or resumes it.
@@ -180,6 +180,8 @@ class Transfers:
         for transfer_id, transfer in tuple(self._open.items()):
             if transfer.holder.peer not in active:
                 await self._close(transfer_id)
+        if self._listed is not None:
+            await asyncio.to_thread(self._remove_orphans, frozenset(self._listed()))
 
     async def end_of(self, peer: PeerId) -> None:
         """Ends the transfers of a peer that has lost its rights."""
@@ -191,6 +193,15 @@ class Transfers:
         """Ends all transfers, at the end of the node."""
         for transfer_id in tuple(self._open):
             await self._close(transfer_id)
+
+    def _remove_orphans(self, listed: Collection[ObjectId]) -> None:
+        """Files that no dataset names; a young one may be of a publication under way."""
+        kept = {tensor_file(self._directory, object_id) for object_id in listed}
+        for path in self._directory.glob("*.npy*"):
+            with contextlib.suppress(FileNotFoundError):  # the store has just given it its name
+                is_old = path.stat().st_ctime < time.time() - self._timing.orphan_s
+                if is_old and path not in kept and path.suffix != DRAFT:
+                    path.unlink()
 
     def _lock(self, transfer_id: bytes) -> asyncio.Lock:
         lock = self._locks.get(transfer_id) or asyncio.Lock()

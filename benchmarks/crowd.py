@@ -110,7 +110,8 @@ class Worker:
         try:
             domain = client.connect(self._address)
             assert isinstance(domain, DomainClient)
-            return domain.login().datasets[0].pointers[0]
+            pointer: TensorPointer | None = domain.login().datasets[0].pointers[0]
+            return pointer
         except P2PGridError:
             return None
 

@@ -17,21 +17,28 @@ if TYPE_CHECKING:
         accept as accept,
         connect as connect,
         default_client as default_client,
+        save_network as save_network,
         search as search,
     )
     from p2pgrid.client.datasets import DatasetPointer as DatasetPointer
+    from p2pgrid.client.distributed import DistributedDataset as DistributedDataset
     from p2pgrid.client.domain import DomainClient as DomainClient
     from p2pgrid.client.free import free as free
     from p2pgrid.client.launch import Node as Node, launch as launch, start as start, stop as stop
     from p2pgrid.client.network import NetworkClient as NetworkClient
     from p2pgrid.client.pointer import TensorPointer as TensorPointer
+    from p2pgrid.client.private_tensor import private_tensor as private_tensor
     from p2pgrid.client.results import SearchResults as SearchResults
     from p2pgrid.client.table_pointer import TablePointer as TablePointer
+    from p2pgrid.client.tables import Table
     from p2pgrid.client.waiting import cancel as cancel, get as get, kill as kill, wait as wait
     from p2pgrid.client.wallet import Wallet as Wallet
     from p2pgrid.errors import P2PGridError as P2PGridError
     from p2pgrid.exports import export as export, method as method
+    from p2pgrid.protocol.budgets import Entity as Entity
 
+    networks: Table
+    """The networks that are known here, asked anew at each access; see ``Client.networks``."""
     wallet: Wallet
     """The wallet of this program's client, in ``$P2PGRID_HOME``."""
 
@@ -42,7 +49,9 @@ _HOMES = {
     "ActorPointer": "client.actor_pointer",
     "Client": "client.connect",
     "DatasetPointer": "client.datasets",
+    "DistributedDataset": "client.distributed",
     "DomainClient": "client.domain",
+    "Entity": "protocol.budgets",
     "NetworkClient": "client.network",
     "Node": "client.launch",
     "P2PGridError": "errors",
@@ -61,6 +70,8 @@ _HOMES = {
     "kill": "client.waiting",
     "launch": "client.launch",
     "method": "exports",
+    "private_tensor": "client.private_tensor",
+    "save_network": "client.connect",
     "search": "client.connect",
     "start": "client.launch",
     "stop": "client.launch",
@@ -71,7 +82,9 @@ __all__ = [
     "ActorPointer",
     "Client",
     "DatasetPointer",
+    "DistributedDataset",
     "DomainClient",
+    "Entity",
     "NetworkClient",
     "Node",
     "P2PGridError",
@@ -90,6 +103,8 @@ __all__ = [
     "kill",
     "launch",
     "method",
+    "private_tensor",
+    "save_network",
     "search",
     "start",
     "stop",
@@ -98,6 +113,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
+    if name == "networks":
+        return import_module("p2pgrid.client.networks").networks()
     if name == "wallet":  # an object, not a name: made with the program's client
         from p2pgrid.client.connect import default_client
 

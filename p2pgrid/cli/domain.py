@@ -8,7 +8,7 @@ import typer
 
 from p2pgrid.cli import nodes
 from p2pgrid.cli.output import Format, FormatOption, show_record, show_rows
-from p2pgrid.client import node_commands
+from p2pgrid.client import launch, node_commands
 
 LATER = "later"
 
@@ -38,11 +38,14 @@ def init(
     network_key: nodes.NetworkKeyOption = None,
     relayed: nodes.RelayedOption = None,
     proxy: nodes.ProxyOption = None,
+    signup: nodes.SignupOption = None,
     isolation: nodes.IsolationOption = None,
     num_cpus: nodes.CpusOption = None,
     num_gpus: nodes.GpusOption = None,
     resources: nodes.ResourcesOption = None,
     metrics_port: nodes.MetricsPortOption = None,
+    http_host: nodes.HttpHostOption = None,
+    http_port: nodes.HttpPortOption = None,
     log_level: nodes.LogLevelOption = None,
     owner_key: Annotated[
         str | None,
@@ -70,14 +73,33 @@ def init(
         network_key=network_key,
         relayed=relayed,
         proxy=proxy,
+        signup=signup,
         num_cpus=num_cpus,
         num_gpus=num_gpus,
         resources=resources,
         metrics_port=metrics_port,
+        http_host=http_host,
+        http_port=http_port,
         log_level=log_level,
         isolation=isolation,
     )
     nodes.make("domain", name, directory, settings=settings, output=output, owner_key=owner_key)
+
+
+@app.command()
+def claim(
+    address: Annotated[str, typer.Argument(help="Multiaddr of the domain.")],
+    token: Annotated[
+        str, typer.Argument(metavar="SETUP_TOKEN", help="What 'start' has shown, once.")
+    ],
+    user: Annotated[str, typer.Option(help="Name of the key in the wallet here.")] = launch.OWNER,
+    output: FormatOption = Format.TABLE,
+) -> None:
+    """Become the first owner of a domain that has none: a key in the wallet here will be its."""
+    from p2pgrid.client.connect import default_client  # noqa: PLC0415 the network is heavy
+
+    domain = default_client().claim(address, token, user)
+    show_record({"domain": domain.name, "user": user}, output=output, note="it is yours")
 
 
 @app.command()

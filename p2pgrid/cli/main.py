@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 from typing_extensions import override
 
-from p2pgrid.cli import doctor, domain, network, wallet
+from p2pgrid.cli import datasets, doctor, domain, network, networks, wallet
 from p2pgrid.cli.output import complain
 from p2pgrid.errors import P2PGridError
 
@@ -67,8 +67,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # they would show the locals of frames
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(datasets.app, name="datasets")
 app.add_typer(domain.app, name="domain")
 app.add_typer(network.app, name="network")
+app.add_typer(networks.app, name="networks")
 app.add_typer(wallet.app, name="wallet")
 app.command()(doctor.doctor)
 

@@ -28,6 +28,8 @@ def init(
     websocket_port: nodes.WebsocketPortOption = None,
     proxy: nodes.ProxyOption = None,
     metrics_port: nodes.MetricsPortOption = None,
+    http_host: nodes.HttpHostOption = None,
+    http_port: nodes.HttpPortOption = None,
     log_level: nodes.LogLevelOption = None,
     isolation: nodes.IsolationOption = None,
     output: FormatOption = Format.TABLE,
@@ -47,6 +49,8 @@ def init(
         websocket_port=websocket_port,
         proxy=proxy,
         metrics_port=metrics_port,
+        http_host=http_host,
+        http_port=http_port,
         log_level=log_level,
         isolation=isolation,
     )

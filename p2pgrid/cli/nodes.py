@@ -17,6 +17,10 @@ from p2pgrid.config import default_home
 from p2pgrid.net.key_file import home_key
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+CLAIM = (
+    "nobody owns it yet; within a day, once, and nowhere else shown: "
+    "p2pgrid domain claim ADDRESS SETUP_TOKEN"
+)
 NEXT_START = "takes effect at its next start"
 KEPT = f"exists: its key, its data and an owner are kept, what is given {NEXT_START}"
 
@@ -112,6 +116,10 @@ RelayedOption = Annotated[
         "[default: direct]",
     ),
 ]
+SignupOption = Annotated[
+    Literal["open", "closed"] | None,
+    typer.Option(help="open: people may make accounts by a password. [default: closed]"),
+]
 RelayPortOption = Annotated[
     int | None,
     typer.Option(
@@ -134,6 +142,19 @@ ResourcesOption = Annotated[
 MetricsPortOption = Annotated[
     int | None,
     typer.Option(min=0, max=65535, help="Port on loopback for its metrics. [default: a free one]"),
+]
+HttpHostOption = Annotated[
+    str | None,
+    typer.Option(
+        callback=check_host,
+        help="IPv4 address on which it serves its document over HTTP. [default: 127.0.0.1]",
+    ),
+]
+HttpPortOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0, max=65535, help="Port for that, to put a web server before; 0: any. [default: 0]"
+    ),
 ]
 LogLevelOption = Annotated[
     Literal["debug", "info"] | None,
@@ -202,7 +223,8 @@ def start(
     name: KnownName = None, directory: DirectoryOption = None, output: FormatOption = Format.TABLE
 ) -> None:
     """Start a node and wait until it answers; one that runs is left as it is."""
-    show_record(node_commands.on_node("start", place(name, directory)), output=output)
+    status = node_commands.on_node("start", place(name, directory))
+    show_record(status, output=output, note=CLAIM if status.get("setup_token") else "")
 
 
 def stop(
@@ -229,5 +251,8 @@ def _made(kind: str, owner_key: str | None) -> str:
     if kind == "domain" and owner_key is None:
         return f"made; its owner's key is in {default_home() / 'wallet.json'}"
     if owner_key == "":
-        return "made; nobody owns it yet: name the owner by another init with --owner-key"
+        return (
+            "made; nobody owns it yet: name the owner by another init with --owner-key, "
+            "or by the setup token that its start shows"
+        )
     return "made"

@@ -45,8 +45,10 @@ def show_record(record: Mapping[str, Any], *, output: Format, note: str = "") ->
     return _console().print(*lines, *([_cell(note)] if note else []), sep="\n", soft_wrap=True)
 
 
-def show_rows(rows: Sequence[Mapping[str, Any]], *, columns: Sequence[str], output: Format) -> None:
-    """Prints several things of one kind; JSON is an array of objects."""
+def show_rows(
+    rows: Sequence[Mapping[str, Any]], *, columns: Sequence[str], output: Format, note: str = ""
+) -> None:
+    """Prints several things of one kind, and a note for people; JSON is an array of objects."""
     if output is Format.JSON:
         return _show_json(list(rows))
     table = Table()
@@ -54,7 +56,12 @@ def show_rows(rows: Sequence[Mapping[str, Any]], *, columns: Sequence[str], outp
         table.add_column(column.replace("_", " "), overflow="fold")
     for row in rows:
         table.add_row(*(_cell(row[column]) for column in columns))
-    return _console().print(table)
+    return _console().print(table, *map(_cell, note.splitlines()), sep="\n")
+
+
+def show_text(text: str) -> None:
+    """Prints lines for people as they are, free of commands for the terminal."""
+    sys.stdout.write("".join(f"{_printable(line)}\n" for line in text.splitlines()))
 
 
 def complain(error: Exception) -> None:

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from p2pgrid.client.actor_pointer import ActorClass, ActorForm, ActorPointer
-from p2pgrid.client.datasets import DatasetPointer, pointer_of
+from p2pgrid.client.datasets import DatasetPointer
 from p2pgrid.client.home import Home
 from p2pgrid.client.login import Held
 from p2pgrid.client.sharing import Shareable, Shared
+from p2pgrid.client.splits import pointer_of
 from p2pgrid.client.table_pointer import TableForm, TablePointer
 from p2pgrid.client.wallet import Wallet
 from p2pgrid.errors import CapabilityError, DtypeError, RemoteProtocolError

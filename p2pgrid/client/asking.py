@@ -63,9 +63,13 @@ class Inquiry:
     def __init__(self, asked: Asked, query: Query, *, limits: Limits, deadline: float) -> None:
         """``deadline`` is a time of the monotonic clock, in seconds."""
         self.name = asked.name
+        self.network = asked.name if asked.signer is None else ""
+        """The network that it is; empty for a domain."""
         self.records: dict[Key, DatasetRecord] = {}
         self.rejected: Counter[str] = Counter()
         """How often it was not believed, by why; what was not believed is dropped."""
+        self.offline: set[Key] = set()
+        """Datasets whose domain it cannot reach now, as it says."""
         self.claimed: Counts | None = None
         self.failure: P2PGridError | None = None
         self.is_over = False
@@ -82,6 +86,11 @@ class Inquiry:
     def is_whole(self) -> bool:
         """Whether it answered, and gave all that it says that it has."""
         return self.is_over and self.failure is None and not self.has_more
+
+    @property
+    def has_unproven_claim(self) -> bool:
+        """Whether it named totals, and then did not give all of it."""
+        return self.claimed is not None and not self.is_whole
 
     @property
     def problem(self) -> str:
@@ -119,12 +128,13 @@ class Inquiry:
 
     def _take(self, found: Found) -> None:
         self.claimed = self.claimed or found.counts
-        for record in found.records:
-            problem = self._take_record(record)
+        offline = set(found.offline)
+        for number, record in enumerate(found.records):
+            problem = self._take_record(record, is_offline=number in offline)
             if problem:
                 self.rejected[problem] += 1
 
-    def _take_record(self, encoded: bytes) -> str:
+    def _take_record(self, encoded: bytes, *, is_offline: bool) -> str:
         """Why the record is dropped; empty for one that is kept."""
         try:
             record, signer = read_dataset(encoded, self._asked.signer)
@@ -138,6 +148,8 @@ class Inquiry:
             return REPEATED
         if known is None or newer(record, known):
             self.records[key] = record
+        if is_offline:
+            self.offline.add(key)
         return ""
 
     def _check_claim(self) -> None:
@@ -168,7 +180,7 @@ def ask_all(
     return inquiries
 
 
-def newest(inquiries: Iterable[Inquiry]) -> dict[Key, DatasetRecord]:
+def newest(inquiries: Sequence[Inquiry]) -> dict[Key, DatasetRecord]:
     """Every dataset once, whoever gave it: by the newest of its records."""
     found: dict[Key, DatasetRecord] = {}
     for inquiry in inquiries:
@@ -176,3 +188,13 @@ def newest(inquiries: Iterable[Inquiry]) -> dict[Key, DatasetRecord]:
             if key not in found or newer(record, found[key]):
                 found[key] = record
     return found
+
+
+def out_of_reach(found: Iterable[Key], inquiries: Sequence[Inquiry]) -> dict[Key, list[str]]:
+    """Datasets whose domain none who gave them can reach, with the names of those who say so."""
+    givers = {key: [i for i in inquiries if key in i.records] for key in found}
+    return {
+        key: [inquiry.name for inquiry in given]
+        for key, given in givers.items()
+        if all(key in inquiry.offline for inquiry in given)
+    }

@@ -97,9 +97,14 @@ class CodeBook(Struct, frozen=True, forbid_unknown_fields=True):
         return tuple(name for name, entry in self.columns.items() if entry.drop)
 
     @property
-    def file_columns(self) -> set[str]:
-        """What the file has to have, and nothing else."""
-        return {*self.columns, *([self.entity] if self.entity else [])}
+    def needed(self) -> tuple[str, ...]:
+        """The columns that the file has to have."""
+        return tuple(dict.fromkeys([*self.published, *([self.entity] if self.entity else [])]))
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """The columns that the file may have, and of which nothing is read."""
+        return tuple(name for name in self.dropped if name != self.entity)
 
     def dataset_schema(self) -> DatasetSchema:
         """The schema that the published columns make; their order is the book's.
@@ -114,8 +119,8 @@ class CodeBook(Struct, frozen=True, forbid_unknown_fields=True):
         return DatasetSchema.of(self.schema, schemas)
 
 
-def read_code_book(text: str) -> CodeBook:
-    """The code book that a TOML text holds.
+def read_code_book(text: str | bytes) -> CodeBook:
+    """The code book that a TOML text holds; bytes are UTF-8.
 
     Raises:
         SchemaError: it is no TOML, a key is missing or unknown, or a value is of another type; the
@@ -126,5 +131,5 @@ def read_code_book(text: str) -> CodeBook:
         raise SchemaError(field="code book", problem=problem)
     try:
         return msgspec.toml.decode(text, type=CodeBook)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SchemaError(field="code book", problem=str(error)) from error

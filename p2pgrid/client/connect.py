@@ -2,6 +2,7 @@
 
 import atexit
 import secrets
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -12,30 +13,34 @@ from typing_extensions import Unpack
 
 from p2pgrid.client.accepting import handle_of, read
 from p2pgrid.client.domain import DomainClient
+from p2pgrid.client.known_networks import KnownNetwork, KnownNetworks
 from p2pgrid.client.login import Held
 from p2pgrid.client.network import NetworkClient
+from p2pgrid.client.networks import Networks
 from p2pgrid.client.passphrase import passphrase_from_environment
 from p2pgrid.client.peers import KnownPeers
-from p2pgrid.client.records import read_node
+from p2pgrid.client.reaching import Reached, Reaching
 from p2pgrid.client.results import SearchResults
 from p2pgrid.client.search import Searcher
 from p2pgrid.client.sharing import Shared
+from p2pgrid.client.tables import Table
 from p2pgrid.client.wallet import Wallet
 from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing, default_home
 from p2pgrid.errors import (
     AddressError,
+    NotAGridNetworkError,
+    P2PGridError,
     RemoteProtocolError,
+    TransportError,
 )
 from p2pgrid.ids import PeerId
-from p2pgrid.net.calls import begin
 from p2pgrid.net.key_file import home_key, read_key
 from p2pgrid.net.link import Inbound
 from p2pgrid.net.peer import Peer, Routing, libp2p_peer
-from p2pgrid.net.streams import peer_id_in
 from p2pgrid.protocol.capability import decode
 from p2pgrid.protocol.proxy import parse_proxy
 from p2pgrid.protocol.queries import Forms, query_of
-from p2pgrid.protocol.records import NodeRecord
+from p2pgrid.protocol.web import BY_PEER_ID, is_web
 
 
 class Client:
@@ -81,14 +86,20 @@ class Client:
             self.home / "wallet.json", passphrase=passphrase_from_environment()
         )
         self._known = KnownPeers(self.home / "peers.json")
+        self._known_networks = KnownNetworks(self.home)
         self._limits, self._timing = limits, timing
         self.proxy = None if proxy is None else parse_proxy(proxy)
         self._lock = threading.Lock()
         self._peer = peer
         self._make_peer = make_peer or self._libp2p_peer
         self._domains: dict[PeerId, DomainClient] = {}
+        self._reaching = Reaching(
+            lambda: self.peer, self._known, self._known_networks, proxy=self.proxy, timing=timing
+        )
+        self.network_list = Networks(self._known_networks, self, wallet=self.wallet)
+        """What ``networks`` shows."""
         self._searcher = Searcher(
-            lambda: self.peer, self._known, domain=self.domain, limits=limits, timing=timing
+            lambda: self.peer, self._known, self._known_networks, self, limits=limits, timing=timing
         )
         self._granted: dict[bytes, tuple[Peer, DomainClient]] = {}
         """By capability: each is a visit of its own, of a peer of its own."""
@@ -105,22 +116,96 @@ class Client:
         """Dials a node and says who is there.
 
         Args:
-            address: a multiaddr that ends in ``/p2p/`` and the peer id.
+            address: a multiaddr that ends in ``/p2p/`` and the peer id; a URL such as
+                ``https://grid.example.org`` (``ws`` and ``wss`` mean the same place), under which
+                the node serves its document; or ``p2pgrid://PEER-ID``, looked up among the peers
+                that were met before and on the DHT.
 
         Raises:
             AddressError: it cannot be read.
-            NetworkUnreachableError: nobody answered.
-            IdentityMismatchError: somebody else answered.
+            DomainUnreachableError, NetworkUnreachableError: nobody answered, or no node.
+            IdentityMismatchError: somebody else answered, or the URL led to another node before.
+            RecordError: what the node says of itself is not to be believed.
             NetworkKeyError: who answered is not in our closed network, or we are not in its.
             NetworkKeyFileError: our network's key cannot be read.
         """
-        peer_id = peer_id_in(address)
-        challenge = begin(self.peer.link_to(peer_id, (address,)))
-        record = read_node(challenge.record, peer_id)
-        self._remember(peer_id, record)
-        if record.kind == "domain":
-            return self.domain(peer_id, record.name, record.addresses or (address,))
-        return NetworkClient(self.peer, peer_id=peer_id, record=record, find=self._searcher.one)
+        reached = self._reaching.reach(address)
+        if reached.record.kind == "network":
+            self._known_networks.visit(
+                peer_id=reached.peer_id,
+                name=reached.record.name,
+                address=address,
+                addresses=reached.addresses,
+            )
+            return self._network_client(reached, address)
+        domain = self.domain(reached.peer_id, reached.record.name, reached.addresses)
+        domain.node = address
+        return domain
+
+    def network(self, address: str) -> NetworkClient:
+        """The network at an address; see ``connect``.
+
+        Raises:
+            NetworkUnreachableError: nobody answered.
+            NotAGridNetworkError: what is there is no network.
+        """
+        reached = self._reaching.reach(address, network=True)
+        if reached.record.kind != "network":
+            raise NotAGridNetworkError(
+                address=address, problem=f"that is the domain {reached.record.name!r}"
+            )
+        return self._network_client(reached, address)
+
+    @property
+    def networks(self) -> Table:
+        """All networks that are known here, asked anew at each access, all at the same time.
+
+        Returns:
+            A row per network: index ``name``; ``id`` (its peer id); ``datasets``, ``models``,
+            ``domains`` and ``online``: what the network says that it lists, and how many of its
+            domains are connected to it now; ``registered``: for how many the wallet has a key.
+            Those that do not answer in time have their last numbers, ``online`` 0, and are named
+            in the note.
+        """
+        return self.network_list.table()
+
+    def save_network(self, address: str) -> Table:
+        """Connects to a network and keeps it in ``networks``; says on standard output how it went.
+
+        Args:
+            address: its URL, or another address as for ``connect``.
+
+        Returns:
+            A table as ``networks``, with its row alone. Twice is as once.
+
+        Raises:
+            NetworkUnreachableError: nobody answered.
+            NotAGridNetworkError: what is there is no network, or the address cannot be read.
+            NetworkNameConflictError: another network of that name is known here.
+            IdentityMismatchError: the URL led to another network before, or the key in the
+                document is not that of its peer id.
+            RecordError: what the network says of itself is forged or outdated.
+        """
+        sys.stdout.write("Connecting... ")
+        sys.stdout.flush()
+        try:
+            row = self.network_list.add(address)
+        except P2PGridError as error:
+            sys.stdout.write(f"FAILED: {error}\n")
+            raise
+        sys.stdout.write("SUCCESS!\n")
+        return row
+
+    def domain_at(self, address: str) -> DomainClient:
+        """The domain at an address; see ``connect``.
+
+        Raises:
+            AddressError: a network is there.
+        """
+        found = self.connect(address)
+        if not isinstance(found, DomainClient):
+            raise AddressError(address=address)
+        return found
 
     def domain(self, peer_id: PeerId, name: str, addresses: Sequence[str]) -> DomainClient:
         """The one client of a domain in this program; nothing is sent yet."""
@@ -152,6 +237,20 @@ class Client:
         """
         return self._searcher.everywhere(query_of(*words, **forms))
 
+    def known_network(self, known: KnownNetwork) -> NetworkClient:
+        """A network of the history, and no other: where it was last, or where it is now.
+
+        Raises:
+            P2PGridError: see ``network``.
+        """
+        peer_id = PeerId(known.peer_id)
+        try:
+            return self._network_client(
+                self._reaching.dial(peer_id, known.addresses), known.address
+            )
+        except TransportError:
+            return self.network(known.address if is_web(known.address) else BY_PEER_ID + peer_id)
+
     def accept(self, text: str) -> Any:
         """A handle to what somebody shared with one of this wallet's keys.
 
@@ -182,14 +281,16 @@ class Client:
             CapabilityError: the text is damaged, or for another domain.
         """
         if address is not None:
-            domain = self.connect(address)
+            domain = self.domain_at(address)
         else:
             shared = Shared.read(given)
             peer_id = decode(shared.capability).domain
             domain = self.domain(peer_id, shared.name, shared.addresses)
-        if not isinstance(domain, DomainClient):
-            raise AddressError(address=str(address))
         domain.revoke(given)
+
+    def claim(self, address: str, token: str, user: str = "owner") -> DomainClient:
+        """Becomes the first owner of a domain; see ``DomainClient.claim``."""
+        return self.domain_at(address).claim(token, user)
 
     def close(self) -> None:
         """Ends all links; pointers of this client are of no use afterwards."""
@@ -223,6 +324,16 @@ class Client:
             shown=shown,
         )
 
+    def _network_client(self, reached: Reached, address: str) -> NetworkClient:
+        return NetworkClient(
+            self.peer,
+            peer_id=reached.peer_id,
+            name=reached.record.name,
+            address=address,
+            addresses=reached.addresses,
+            find=self._searcher.one,
+        )
+
     def _started_peer(self) -> Peer:
         peer = self._make_peer()
         peer.start()
@@ -237,11 +348,6 @@ class Client:
             timing=self._timing,
             network_key=None if self.network_key is None else read_key(self.network_key),
             routing=Routing(self.proxy),
-        )
-
-    def _remember(self, peer_id: PeerId, record: NodeRecord) -> None:
-        self._known.remember(
-            peer_id, name=record.name, kind=record.kind, addresses=record.addresses
         )
 
 
@@ -261,6 +367,11 @@ def connect(address: str) -> NetworkClient | DomainClient:
 def search(*words: str, **forms: Unpack[Forms]) -> SearchResults:
     """The datasets that match, of all known networks; see ``Client.search``."""
     return default_client().search(*words, **forms)
+
+
+def save_network(address: str) -> Table:
+    """Connects to a network and keeps it in ``p2pgrid.networks``; see ``Client.save_network``."""
+    return default_client().save_network(address)
 
 
 def accept(text: str) -> Any:

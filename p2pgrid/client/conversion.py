@@ -42,7 +42,7 @@ def convert(
         SourceError: a cell is not what the type says; or ``missing`` is not.
         BoundsError: without ``clip``: a value lies outside of the bounds.
     """
-    cells = _with_labels(cells, column)
+    cells = _with_labels(_flat(cells, column), column)
     stand_in = None if missing is None else _stand_in(missing, column)
     if not cells.missing.any():
         return check_bounds(_numbers(cells, column), column, clip=clip)
@@ -51,6 +51,13 @@ def convert(
     stored = check_bounds(_numbers(cells, column), column, clip=clip, ignored=cells.missing)
     stored[cells.missing] = stand_in
     return stored
+
+
+def _flat(cells: Cells, column: Column) -> Cells:
+    """A tensor of one column is an array of shape (rows, 1), whose cells are numbers."""
+    if column.shape or cells.values.shape[1:] != (1,):
+        return cells
+    return Cells(cells.values[:, 0], cells.missing[:, 0])
 
 
 def _with_labels(cells: Cells, column: Column) -> Cells:

@@ -20,7 +20,7 @@ from p2pgrid.protocol.columns import MAX_NAME, Number
 from p2pgrid.protocol.conformance import require_same_names
 from p2pgrid.protocol.metadata import Metadata, public_metadata
 from p2pgrid.protocol.ownership import Key
-from p2pgrid.protocol.records import normalise_tag
+from p2pgrid.protocol.records import Split, normalise_tag
 from p2pgrid.protocol.schemas import DatasetSchema
 from p2pgrid.protocol.text import plain_text
 
@@ -39,7 +39,7 @@ class Dataset:
     schema: DatasetSchema
     tags: tuple[str, ...]
     description: str
-    splits: Mapping[str, Mapping[str, Tensor]]
+    splits: Mapping[Split, Mapping[str, Tensor]]
     """Tensors by name, in each split that there is: train, and perhaps dev and test."""
     entities: Entities
     metadata: Metadata
@@ -142,13 +142,13 @@ def prepare_dataset(
     if schema is None or not tensors:
         field = "tensors" if schema is not None else "schema"
         raise SchemaError(field=field, problem="has to be given")
-    given = {"train": tensors, "dev": dev, "test": test}
+    given: dict[Split, Mapping[str, Source] | None] = {"train": tensors, "dev": dev, "test": test}
     splits = {
         split: _prepare_split(sources, schema, split, missing=missing or {}, clip=clip)
         for split, sources in given.items()
         if sources is not None
     }
-    rows = {split: _rows_of(found) for split, found in splits.items()}
+    rows: dict[str, int] = {split: _rows_of(found) for split, found in splits.items()}
     return Dataset(
         name=name,
         schema=schema,

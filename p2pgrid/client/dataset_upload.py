@@ -104,7 +104,8 @@ def _arrays_in(tensor: Tensor) -> list[tuple[str, Array]]:
 def _parts_of(dataset: Dataset, secret: bytes) -> Iterator[_Part]:
     table = encode_entities(dataset.entities.table(secret))
     yield _Part("entities", "train", np.frombuffer(table, np.uint8))
-    for split, owners in dataset.entities.rows.items():
+    for split in dataset.splits:
+        owners = dataset.entities.rows[split]
         if owners.owners is not None:
             yield _Part("owners", split, owners.index().astype(np.uint32))
     if dataset.raw is not None:

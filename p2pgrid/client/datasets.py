@@ -10,15 +10,14 @@ from typing_extensions import override
 from p2pgrid.client.actor_pointer import store_of
 from p2pgrid.client.display import Display, Displayed, hashed
 from p2pgrid.client.home import Home
-from p2pgrid.client.pointer import TensorPointer
+from p2pgrid.client.private_parts import PrivateParts
 from p2pgrid.client.sharing import Grantable, Shareable
+from p2pgrid.client.splits import names_in, pointer_in, splits_of
 from p2pgrid.client.table_pointer import TablePointer
 from p2pgrid.errors import SchemaError
-from p2pgrid.ids import ObjectId, PeerId, public_key_of, short
-from p2pgrid.protocol.arrays import dtype_named
+from p2pgrid.ids import PeerId, public_key_of, short
 from p2pgrid.protocol.budgets import UserBudget
 from p2pgrid.protocol.metadata import Metadata
-from p2pgrid.protocol.operations import ArrayMeta
 from p2pgrid.protocol.records import DatasetRecord, TensorInfo
 from p2pgrid.protocol.schemas import SPLITS, DatasetSchema
 
@@ -26,8 +25,12 @@ END_OF_TIME_S = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 """Later times, which only a broken clock gives, are no dates."""
 
 
-class DatasetPointer(Displayed, Mapping[str, TensorPointer], Shareable):
-    """A dataset of a domain: a mapping from the names of its tensors to pointers."""
+class DatasetPointer(Displayed, Mapping[str, Any], Shareable):
+    """A version of a dataset of a domain: a mapping from the names of its tensors to pointers.
+
+    A tensor is a ``TensorPointer``, or a ``TablePointer`` where its columns have different dtypes;
+    those of other splits than train are in ``split``.
+    """
 
     def __init__(self, domain: Home, record: DatasetRecord) -> None:
         self.domain = domain
@@ -105,7 +108,39 @@ class DatasetPointer(Displayed, Mapping[str, TensorPointer], Shareable):
         return self._record.private
 
     @property
-    def pointers(self) -> tuple[TensorPointer, ...]:
+    def splits(self) -> tuple[str, ...]:
+        """Which splits there are: train, and perhaps dev and test."""
+        return splits_of(self._record)
+
+    @property
+    def tensors(self) -> dict[str, Any]:
+        """Pointers to the tensors of the train split by name."""
+        return self.split("train")
+
+    def split(self, name: str) -> dict[str, Any]:
+        """Pointers to the tensors of a split by name.
+
+        Raises:
+            KeyError: there is no such split; the error lists those that there are.
+            SchemaMismatchError: the domain's record contradicts itself.
+        """
+        for split in (tensor.split for tensor in self._record.tensors):
+            if split == name:
+                names = names_in(self._record, split)
+                return {it: pointer_in(self.domain, self._record, split, it) for it in names}
+        raise KeyError(f"{self.name} has no split {name!r}; it has {', '.join(self.splits)}")
+
+    @property
+    def raw(self) -> bytes | None:
+        """What the owner made the tensors of, such as the bytes of a file; None: not kept.
+
+        Raises:
+            GetNotPermittedError: only owners may have it.
+        """
+        return PrivateParts(self.domain, self._record).raw()
+
+    @property
+    def pointers(self) -> tuple[Any, ...]:
         """One pointer per tensor, in the owner's order."""
         return tuple(self[name] for name in self)
 
@@ -122,19 +157,16 @@ class DatasetPointer(Displayed, Mapping[str, TensorPointer], Shareable):
         return TablePointer({name: self[name] for name in columns or self})
 
     @override
-    def __getitem__(self, name: str) -> TensorPointer:
-        for tensor in self._record.tensors:
-            if tensor.name == name:
-                return self._pointer(tensor)
-        raise KeyError(f"{self.name} has no tensor {name!r}; it has {', '.join(self)}")
+    def __getitem__(self, name: str) -> Any:
+        return pointer_in(self.domain, self._record, "train", name)
 
     @override
     def __iter__(self) -> Iterator[str]:
-        return (tensor.name for tensor in self._record.tensors)
+        return iter(names_in(self._record, "train"))
 
     @override
     def __len__(self) -> int:
-        return len(self._record.tensors)
+        return len(names_in(self._record, "train"))
 
     @override
     def _display(self) -> Display:
@@ -151,23 +183,6 @@ class DatasetPointer(Displayed, Mapping[str, TensorPointer], Shareable):
         objects = tuple(tensor.object_id for tensor in self._record.tensors)
         form = msgspec.msgpack.encode(self._record)
         return Grantable(self.domain, objects, "dataset", form)
-
-    def _pointer(self, tensor: TensorInfo) -> TensorPointer:
-        pointer = pointer_of(self.domain, tensor)
-        pointer.dataset = self.name
-        pointer.description = self.description
-        pointer.tags = self.tags
-        return pointer
-
-
-def pointer_of(domain: Home, tensor: TensorInfo) -> TensorPointer:
-    """A pointer to an array of which only the public face is known.
-
-    Raises:
-        DtypeError: there is no such dtype.
-    """
-    meta = ArrayMeta(tensor.shape, dtype_named(tensor.dtype))
-    return TensorPointer(domain, ObjectId(tensor.object_id), meta)
 
 
 def rows_of(tensors: Iterable[TensorInfo]) -> dict[str, int]:

@@ -64,6 +64,11 @@ class Tabular(ABC):
         return html_table(cut_cells(self._rows())) + html_text(printable(self._note()))
 
 
+def reached_at(title: str, addresses: Sequence[str]) -> str:
+    """The title of a node, with its first address whole, so that it can be copied."""
+    return f"{title} at {addresses[0]}" if addresses else title
+
+
 def hashed(tags: Iterable[str]) -> str:
     """Tags as people write them."""
     return " ".join(f"#{tag}" for tag in tags)

@@ -1,17 +1,26 @@
 """Datasets of several domains that have one schema, taken as one."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, Protocol, TypeVar
 
 from typing_extensions import override
 
-from p2pgrid.errors import SchemaError
+from p2pgrid.client.home import Home
+from p2pgrid.errors import SchemaError, SchemaMismatchError
 from p2pgrid.protocol.conformance import require_same
 from p2pgrid.protocol.schemas import DatasetSchema, SchemaId
 
+MAX_THREADS = 32
+"""Domains that one ``map`` asks at the same time."""
+
 
 class Member(Protocol):
-    """A dataset, or a handle to one in another domain."""
+    """A handle to a dataset; ``DatasetPointer`` is one."""
+
+    @property
+    def domain(self) -> Home:
+        """Where it is."""
 
     @property
     def name(self) -> str:
@@ -19,11 +28,54 @@ class Member(Protocol):
 
     @property
     def schema(self) -> DatasetSchema | None:
-        """What its owner says is in it, if anything."""
+        """What its owner says is in it; None: nothing."""
 
 
 M = TypeVar("M", bound=Member)
 R = TypeVar("R")
+
+
+class DomainResults(Mapping[str, R]):
+    """What a function gave for each member, by the name of its domain, in the members' order.
+
+    A domain where it failed hides no other: ``errors`` has its error, ``succeeded`` what the others
+    gave, and only asking for the result of that domain raises.
+    """
+
+    def __init__(self, futures: Mapping[str, "Future[R]"]) -> None:
+        """Takes what has ended; an error learns the name of its domain."""
+        self._futures = dict(futures)
+        for domain, error in self.errors.items():
+            error.add_note(f"(at the domain {domain})")
+
+    @property
+    def errors(self) -> dict[str, BaseException]:
+        """Why it failed, by domain; empty when it did nowhere."""
+        ended = {domain: future.exception() for domain, future in self._futures.items()}
+        return {domain: error for domain, error in ended.items() if error is not None}
+
+    @property
+    def succeeded(self) -> dict[str, R]:
+        """The results of the domains where it did not fail."""
+        failed = self.errors
+        return {domain: self[domain] for domain in self if domain not in failed}
+
+    @override
+    def __getitem__(self, domain: str) -> R:
+        return self._futures[domain].result()
+
+    @override
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._futures)
+
+    @override
+    def __len__(self) -> int:
+        return len(self._futures)
+
+    @override
+    def __repr__(self) -> str:
+        failed = "".join(f"; {name} failed: {error!r}" for name, error in self.errors.items())
+        return f"<DomainResults of {', '.join(self)}{failed}>"
 
 
 class DistributedDataset(Generic[M]):
@@ -37,43 +89,50 @@ class DistributedDataset(Generic[M]):
         """Takes datasets of one schema together.
 
         Raises:
-            SchemaError: there is none, or one has no schema.
-            SchemaMismatchError: one has another schema than the first; names what differs.
+            SchemaError: there is none, or the first has no schema.
+            SchemaMismatchError: one has another schema than the first; names what differs first.
         """
         if not datasets:
             raise SchemaError(field="datasets", problem="expected at least one")
-        self.schema = _schema_of(datasets[0])
+        schema = datasets[0].schema
+        if schema is None:
+            problem = "was published without one; only datasets of one schema go together"
+            raise SchemaError(field=f"schema of dataset {datasets[0].name!r}", problem=problem)
         for other in datasets[1:]:
-            require_same(self.schema, _schema_of(other), where=f"dataset {other.name!r}")
+            _require_same_schema(schema, other)
+        self.schema = schema
         self.datasets = tuple(datasets)
+        """A handle per dataset."""
 
-    def joined_by(self, dataset: M) -> "DistributedDataset[M]":
-        """These and one more.
+    def map(self, function: Callable[[M], R]) -> DomainResults[R]:
+        """Calls a function with each dataset, all at the same time, each in a thread of its own.
 
-        Raises:
-            SchemaMismatchError: it has another schema; names what differs.
+        Args:
+            function: gets the handle; what it gives may be anything, such as a pointer or a value
+                that it took home.
+
+        Returns:
+            By domain what it gave or raised; waits for all. Where several have one name, all
+            names begin with the number of the dataset: ``"0 ucsf"``, ``"1 ucsf"``.
         """
-        return DistributedDataset((*self.datasets, dataset))
-
-    def map(self, function: Callable[[M], R]) -> tuple[R, ...]:
-        """What the function gives for each dataset, in their order.
-
-        Operations on pointers do not wait, so all domains work at the same time when the function
-        gives pointers back.
-        """
-        return tuple(function(dataset) for dataset in self.datasets)
+        with ThreadPoolExecutor(min(len(self), MAX_THREADS)) as threads:
+            futures = [threads.submit(function, dataset) for dataset in self.datasets]
+        return DomainResults(dict(zip(_names(self.datasets), futures, strict=True)))
 
     def __len__(self) -> int:
         return len(self.datasets)
 
     @override
     def __repr__(self) -> str:
-        names = ", ".join(dataset.name for dataset in self.datasets)
-        return f"<DistributedDataset of schema {self.schema.name!r}: {names}>"
+        names = ", ".join(_names(self.datasets))
+        return f"<DistributedDataset of schema {self.schema.name!r} at {names}>"
 
 
 def group_by_schema(datasets: Iterable[M]) -> tuple[DistributedDataset[M], ...]:
-    """Every dataset that has a schema in the group of that; in the order of schemas."""
+    """Every dataset that has a schema, in the group of it; in the order in which these come first.
+
+    Groups are equal exactly where schemas' ids are, whatever domains call their datasets.
+    """
     groups: dict[SchemaId, list[M]] = {}
     for dataset in datasets:
         if dataset.schema is not None:
@@ -81,8 +140,21 @@ def group_by_schema(datasets: Iterable[M]) -> tuple[DistributedDataset[M], ...]:
     return tuple(map(DistributedDataset, groups.values()))
 
 
-def _schema_of(dataset: Member) -> DatasetSchema:
-    if dataset.schema is None:
-        problem = "was published without a schema, so nothing tells what it has in common"
-        raise SchemaError(field=f"dataset {dataset.name!r}", problem=problem)
-    return dataset.schema
+def _require_same_schema(expected: DatasetSchema, member: Member) -> None:
+    where = f"dataset {member.name!r} at {member.domain.name}"
+    if member.schema is None:
+        raise SchemaMismatchError(
+            where=where, column="the schema", found="not given", expected=repr(expected.name)
+        )
+    require_same(expected, member.schema, where=where)
+
+
+def _names(datasets: Sequence[Member]) -> list[str]:
+    """A name for each dataset, no two the same: that of its domain, all numbered if need be.
+
+    Domains choose their names, so one that takes another's must not take its place.
+    """
+    names = [dataset.domain.name for dataset in datasets]
+    if len(set(names)) == len(names):
+        return names
+    return [f"{number} {name}" for number, name in enumerate(names)]

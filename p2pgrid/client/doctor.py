@@ -5,15 +5,14 @@ is not needed. The first step that fails, or is not over in time, is the answer:
 it are not tried. All of it ends within ``TOTAL_S``, whatever hangs.
 """
 
-import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
 from p2pgrid.client.connect import Client
+from p2pgrid.client.in_thread import in_thread
 from p2pgrid.client.peers import KnownPeers
 from p2pgrid.client.wallet import Wallet
 from p2pgrid.errors import (
@@ -256,16 +255,7 @@ def _within(limit_s: float, step: Step, case: Case) -> str | None:
         RemoteTimeoutError: it did.
         P2PGridError: what the step raised.
     """
-    result: Future[str | None] = Future()
-
-    def act() -> None:
-        try:
-            result.set_result(step.act(case))
-        except BaseException as error:  # noqa: BLE001 the future carries it to who waits for it
-            result.set_exception(error)
-
-    threading.Thread(target=act, name=f"p2pgrid-doctor-{step.name}", daemon=True).start()
     try:
-        return result.result(max(limit_s, 0))
+        return in_thread(lambda: step.act(case), name=f"doctor-{step.name}").result(max(limit_s, 0))
     except TimeoutError:
         raise RemoteTimeoutError(peer=case.peer, timeout_s=round(limit_s, 1)) from None

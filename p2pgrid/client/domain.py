@@ -4,6 +4,7 @@ import secrets
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import overload
 
 from numpy.typing import ArrayLike
 from typing_extensions import Unpack, override
@@ -14,7 +15,7 @@ from p2pgrid.client.dataset_model import Dataset
 from p2pgrid.client.dataset_upload import upload_of
 from p2pgrid.client.datasets import DatasetPointer, require_names, require_peers
 from p2pgrid.client.delivery import Delivery
-from p2pgrid.client.display import Display, Displayed
+from p2pgrid.client.display import Display, Displayed, reached_at
 from p2pgrid.client.frames import Frame, arrays_by_name
 from p2pgrid.client.holdings import HeldObjects
 from p2pgrid.client.login import Held, Logins
@@ -23,6 +24,7 @@ from p2pgrid.client.publication import Parcel, Publication, parcels_of
 from p2pgrid.client.records import read_dataset
 from p2pgrid.client.revoking import revocation_of
 from p2pgrid.client.session import Session
+from p2pgrid.client.signing_in import Entrance, User
 from p2pgrid.client.transfers import Transfers, Wishes
 from p2pgrid.client.users import Users
 from p2pgrid.client.wallet import Wallet
@@ -55,6 +57,8 @@ from p2pgrid.protocol.messages import (
 )
 from p2pgrid.protocol.operations import ArrayMeta
 from p2pgrid.protocol.queries import Forms, query_of
+from p2pgrid.protocol.secret import Secret
+from p2pgrid.protocol.web import BY_PEER_ID
 
 
 class DomainClient(Displayed):
@@ -80,13 +84,19 @@ class DomainClient(Displayed):
         """``shown`` is a capability that somebody gave us; then all is done by that one."""
         self.peer_id = peer_id
         self.name = name
+        self.node = f"{BY_PEER_ID}{peer_id}"
+        """Its address as it was given to ``connect`` last; one by which to find it, before that."""
+        self.network = ""
+        """The name of the network that it was found by; new keys of the wallet note it."""
         self.users = Users(self)
         self.literal_limit = limits.frame // 2
         self.move_s = timing.move_s
         self.transfers = Transfers(lambda: peer.peer_id, peer_id, timing=timing)
         """What goes by the bulk plane; its ``counters`` count the bytes."""
+        self.network = ""
+        """The name of the network through which it was found, for the wallet; often empty."""
         self._limits, self._timing = limits, timing
-        self._peer = peer
+        self._peer, self._wallet = peer, wallet
         self._addresses = tuple(addresses)
         self._logins = Logins(
             peer_id,
@@ -108,17 +118,77 @@ class DomainClient(Displayed):
         """Our own right at this domain, which pointers narrow; logs in when nobody has yet."""
         return self._logins.held()
 
-    def login(self, user: str | None = None) -> "DomainClient":
+    @overload
+    def login(self, user: str | None = None) -> "DomainClient": ...
+
+    @overload
+    def login(self, user: str, password: str) -> User: ...
+
+    def login(self, user: str | None = None, password: str | None = None) -> "DomainClient | User":
         """Logs in with the wallet's key for this domain; a second user may log in beside the first.
 
+        With a password the wallet's key, made if need be, is enrolled with the account first: once
+        per machine. The password stays here; the domain gets a proof that no other can use.
+
         Args:
-            user: which of the wallet's keys for this domain; default: the first one.
+            user: which of the wallet's keys for this domain; default: the first one. With a
+                password: the email address of the account.
+            password: of the account.
+
+        Returns:
+            This domain; with a password the account, with the id that ``signup`` gave.
 
         Raises:
             NoKeyError: the wallet has no such key.
-            AuthenticationError: the domain does not know the key.
+            AuthenticationError: the domain does not know the key; or no account has this name and
+                this password, which of them is not told.
+            TooManyAttemptsError: too many wrong passwords; with the seconds to wait.
             DomainUnreachableError: it does not answer.
         """
+        if password is None:
+            self._logins.account_of(user)
+            return self
+        secret = Secret(password.encode(errors="replace"))
+        del password  # some tracebacks show the locals of a frame
+        account = self._entrance().log_in(user or "", secret)
+        self._logins.account_of(account.name)
+        return account
+
+    def signup(self, email: str, password: str) -> User:
+        """Makes an account here, enrols the wallet's key with it, and logs in.
+
+        Args:
+            email: the name of the account; nobody checks that mail arrives there.
+            password: 8 characters to 1,024 bytes; only for further machines, as this one has its
+                key. It stays here; the domain gets a proof that no other can use.
+
+        Raises:
+            SignupClosedError: the owner makes all accounts.
+            AccountExistsError: the name is taken.
+            PasswordError, SchemaError: no fit password, or no email address.
+            TooManyAttemptsError: too many accounts were made; with the seconds to wait.
+            DomainUnreachableError: it does not answer.
+        """
+        secret = Secret(password.encode(errors="replace"))
+        del password
+        account = self._entrance().sign_up(email, secret)
+        self._logins.account_of(account.name)
+        return account
+
+    def claim(self, token: str, user: str = "owner") -> "DomainClient":
+        """Makes the wallet's key the first owner's, and logs in.
+
+        Args:
+            token: what the domain showed when it was started without an owner; good once.
+            user: under which name the wallet has the key, which is made if need be.
+
+        Raises:
+            SetupTokenError: the token is wrong, used or expired, or the domain has an owner.
+            DomainUnreachableError: it does not answer.
+        """
+        secret = Secret(token.strip().encode(errors="replace"))
+        del token
+        self._entrance().claim(secret, user)
         self._logins.account_of(user)
         return self
 
@@ -304,8 +374,17 @@ class DomainClient(Displayed):
 
     @override
     def _display(self) -> Display:
-        facts = (("peer", self.peer_id), ("address", next(iter(self._addresses), "")))
-        return Display(f"DomainClient {self.name}", facts)
+        return Display(reached_at(f"DomainClient {self.name}", self._addresses))
+
+    def _entrance(self) -> Entrance:
+        return Entrance(
+            self.link(),
+            self._wallet,
+            own_id=self._peer.peer_id,
+            domain=self.peer_id,
+            name=self.name,
+            network=self.network,
+        )
 
     def session_for(self, needed: Iterable[Session]) -> Session:
         """The session for operations on objects of the ``needed`` sessions.

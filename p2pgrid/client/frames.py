@@ -55,13 +55,13 @@ def shaped(schema: TensorSchema, columns: Mapping[str, Array]) -> Any:
         columns: an array of shape (rows, ...) for each of its columns.
 
     Returns:
-        An array of shape (rows, columns), or the (rows, ...) of a single column, if all columns
-        have one dtype; categories are codes there. Otherwise the data frame of ``frame_of``.
+        An array of shape (rows, columns), or of a single column whose cells have a shape (rows,
+        ...), if all columns have one dtype; categories are codes there. Otherwise a data frame.
     """
     if not schema.is_one_array:
         return frame_of(schema, columns)
     arrays = [columns[column.name] for column in schema.columns]
-    return arrays[0] if len(arrays) == 1 else np.stack(arrays, axis=1)
+    return arrays[0] if arrays[0].ndim > 1 else np.stack(arrays, axis=1)
 
 
 def frame_of(schema: TensorSchema, columns: Mapping[str, Array]) -> Any:

@@ -19,7 +19,7 @@ from p2pgrid.protocol.columns import Number
 from p2pgrid.protocol.text import text_table
 
 Table = Mapping[str, Cells]
-"""The columns of a file by name; see ``read_source``."""
+"""The columns of a file by name; see ``read_file``. Those that are dropped need not be there."""
 
 
 class ImportPlan(NamedTuple):
@@ -34,6 +34,18 @@ class ImportPlan(NamedTuple):
     stand_ins: Mapping[str, str]
     """By column, what is put where a cell has no value."""
 
+    @property
+    def described(self) -> dict[str, object]:
+        """What it prints, for programs."""
+        heading, *rows = self.public.schema.rows
+        return {
+            "public": dict(self.public.fields[1:]),
+            "columns": [dict(zip(heading, row, strict=True)) for row in rows],
+            "dropped": self.dropped,
+            "entity": self.entity,
+            "missing": self.stand_ins,
+        }
+
     @override
     def __repr__(self) -> str:
         owner = f"told by column {self.entity!r}" if self.entity else "every row somebody else's"
@@ -44,9 +56,12 @@ class ImportPlan(NamedTuple):
                 "",
                 "\n\n".join(map(text_table, self.public.tables)),
                 "",
+                "and which domain has it since when; the next version, if it has one of this name.",
+                "",
                 "Stays private, in your domain:",
                 "",
                 f"- all values, and whose they are ({owner})",
+                *(["- the file as it is"] * (self.dataset.raw is not None)),
                 *([f"- where values were missing; put there: {', '.join(filled)}"] * bool(filled)),
                 "",
                 f"Is left out, here already: {', '.join(self.dropped) or 'nothing'}",
@@ -58,7 +73,7 @@ def plan_import(
     book: CodeBook,
     tables: Mapping[str, Table],
     *,
-    frameworks: tuple[str, ...],
+    frameworks: tuple[str, ...] = (),
     clip: bool = False,
     raw: bytes | None = None,
 ) -> ImportPlan:
@@ -67,12 +82,12 @@ def plan_import(
     Args:
         book: what the columns mean.
         tables: the file of each split: train, and perhaps dev and test.
-        frameworks: that the domain can convert to.
+        frameworks: that the domain can convert to, where that is known.
         clip: move values outside of the book's bounds to the nearest bound.
         raw: the bytes of the file, if the owner wants to keep them beside the data; private.
 
     Raises:
-        SourceError: the file has other columns than the book; the error names them.
+        SourceError: the file lacks columns of the book, or has others; the error names them.
         SchemaError: the book makes no schema.
         MissingValuesError, BoundsError: values are not what the book says.
     """
@@ -109,8 +124,8 @@ def plan_import(
 
 
 def _require_columns(book: CodeBook, table: Table, split: str) -> None:
-    unknown = sorted(set(table) - book.file_columns)
-    absent = sorted(book.file_columns - set(table))
+    unknown = sorted({*table} - {*book.columns, *book.needed})
+    absent = sorted({*book.needed} - {*table})
     problems = []
     if unknown:
         problems.append(

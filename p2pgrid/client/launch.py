@@ -11,7 +11,7 @@ import msgspec
 from typing_extensions import override
 
 from p2pgrid.client import node_commands
-from p2pgrid.client.display import Display, Displayed
+from p2pgrid.client.display import Display, Displayed, reached_at
 from p2pgrid.client.ports import free_ports
 from p2pgrid.client.wallet import Wallet
 from p2pgrid.errors import NodeError, SchemaError
@@ -40,6 +40,11 @@ class Node(Displayed):
         self.gateway_pid = int(status["gateway_pid"])
         """The process with the node's network port; packed nodes share one."""
         self.metrics = str(status["metrics"])
+        self.url = str(status["url"])
+        """The URL of its document, on this machine; empty for a node in a closed network."""
+        self.setup_token = str(status.get("setup_token", ""))
+        """Makes whoever gives it to ``claim`` the owner; only right after the start of a domain
+        without one, else empty."""
         self._client = client
 
     @property
@@ -76,11 +81,10 @@ class Node(Displayed):
     def _display(self) -> Display:
         facts = (
             ("peer", self.peer_id),
-            ("address", next(iter(self.addresses), "")),
             ("isolation", self.isolation),
             ("directory", str(self.directory)),
         )
-        return Display(f"Node {self.kind} {self.name}", facts)
+        return Display(reached_at(f"Node {self.kind} {self.name}", self.addresses), facts)
 
 
 @overload
@@ -91,6 +95,7 @@ def launch(
     isolation: Isolation = "cluster",
     directory: Path | None = None,
     client: "Client | None" = None,
+    owner_key: str | None = None,
     **settings: Any,
 ) -> Node: ...
 
@@ -103,6 +108,7 @@ def launch(
     isolation: Isolation = "cluster",
     directory: None = None,
     client: "Client | None" = None,
+    owner_key: str | None = None,
     **settings: Any,
 ) -> list[Node]: ...
 
@@ -114,6 +120,7 @@ def launch(
     isolation: Isolation = "cluster",
     directory: Path | None = None,
     client: "Client | None" = None,
+    owner_key: str | None = None,
     **settings: Any,
 ) -> Node | list[Node]:
     """Starts a node on this machine, making it first when it does not exist; or many at once.
@@ -135,10 +142,13 @@ def launch(
         directory: where the node keeps everything; for a single name.
         client: whose wallet gets the owner's key; default: the one of this program. The embedded
             cluster is in ``embedded`` in its home. If it is in a closed network, so is the node.
+        owner_key: 64 hexadecimal characters, of a domain's owner; default: of a new key in the
+            wallet. Empty: nobody owns it yet; its ``setup_token`` is shown once.
         settings: fields of the node's settings, used when it is made: ``host``, ``port``,
-            ``networks`` and ``bootstrap`` (multiaddrs), ``network_key`` (a key file); with
-            isolation ``cluster`` also ``num_cpus``, ``num_gpus``, ``resources``,
-            ``object_store_bytes``.
+            ``networks`` and ``bootstrap`` (multiaddrs), ``network_key`` (a key file), ``http_host``
+            and ``http_port`` (where its document is served), ``signup`` ("open": people may make
+            accounts by a password); with isolation ``cluster`` also
+            ``num_cpus``, ``num_gpus``, ``resources``, ``object_store_bytes``.
 
     Raises:
         MissingExtraError: the ``node`` extra is not installed.
@@ -156,7 +166,7 @@ def launch(
         places = {name: directory}
     network_key = settings.pop("network_key", client.network_key)
     chosen = {**settings, **in_network(network_key), **isolated(isolation, client.home)}
-    make_nodes(places, kind=kind, wallet=client.wallet, settings=chosen)
+    make_nodes(places, kind=kind, wallet=client.wallet, settings=chosen, owner_key=owner_key)
     if isolation == "cluster":
         nodes = [start(place, client=client) for place in places.values()]
     else:

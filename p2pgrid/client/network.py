@@ -5,14 +5,15 @@ from collections.abc import Callable, Sequence
 from typing_extensions import Unpack, override
 
 from p2pgrid.client.asking import Asked
-from p2pgrid.client.display import Display, Displayed
+from p2pgrid.client.display import Display, Displayed, reached_at
 from p2pgrid.client.results import SearchResults
-from p2pgrid.errors import NetworkUnreachableError, PeerUnreachableError
+from p2pgrid.errors import DisconnectedError, NetworkUnreachableError, PeerUnreachableError
 from p2pgrid.ids import PeerId
+from p2pgrid.net.calls import ask
 from p2pgrid.net.link import Link
 from p2pgrid.net.peer import Peer
+from p2pgrid.protocol.messages import Describe, NetworkStatus
 from p2pgrid.protocol.queries import Forms, Query, query_of
-from p2pgrid.protocol.records import NodeRecord
 
 Find = Callable[[Asked, Query], SearchResults]
 
@@ -20,11 +21,24 @@ Find = Callable[[Asked, Query], SearchResults]
 class NetworkClient(Displayed):
     """A network. It can leave things out of its answers, but it cannot make them up."""
 
-    def __init__(self, peer: Peer, *, peer_id: PeerId, record: NodeRecord, find: Find) -> None:
+    def __init__(
+        self,
+        peer: Peer,
+        *,
+        peer_id: PeerId,
+        name: str,
+        address: str,
+        addresses: Sequence[str],
+        find: Find,
+    ) -> None:
         self.peer_id = peer_id
-        self.name = record.name
+        self.name = name
+        self.address = address
+        """As it was given to ``connect``."""
+        self.addresses = tuple(addresses)
+        """The multiaddrs in its record."""
         self._peer, self._find = peer, find
-        self._addresses = record.addresses
+        self._is_connected = True
 
     def search(self, *words: str, **forms: Unpack[Forms]) -> SearchResults:
         """The datasets that match, of this network only; see ``p2pgrid.search`` for the words.
@@ -34,27 +48,42 @@ class NetworkClient(Displayed):
         Raises:
             InvalidQueryError: nothing is asked for, or in a form that there is not.
             NetworkUnreachableError: the network does not answer.
+            DisconnectedError: ``disconnect`` was called.
         """
-        return self._find(Asked(self.name, self._link, signer=None), query_of(*words, **forms))
+        return self._find(Asked(self.name, self.link, signer=None), query_of(*words, **forms))
+
+    def status(self) -> NetworkStatus:
+        """How much it lists, and how many of its domains are connected to it now: its own claim.
+
+        Raises:
+            NetworkUnreachableError: the network does not answer.
+            DisconnectedError: ``disconnect`` was called.
+        """
+        return ask(self.link(), Describe(), NetworkStatus)
+
+    def disconnect(self) -> None:
+        """Ends the link; this object is of no use afterwards, others are not affected."""
+        if self._is_connected:
+            self._is_connected = False
+            self._peer.hang_up(self.peer_id)
 
     @override
     def _display(self) -> Display:
-        facts = (("peer", self.peer_id), ("address", next(iter(self._addresses), "")))
-        return Display(f"NetworkClient {self.name}", facts)
+        title = reached_at(f"NetworkClient {self.name}", (self.address,))
+        return Display(title, (("", "" if self._is_connected else "disconnected"),))
 
-    def _link(self) -> Link:
-        return link_to_network(self._peer, self.peer_id, self.name, self._addresses)
+    def link(self) -> Link:
+        """The open link; dials when there is none.
 
-
-def link_to_network(peer: Peer, peer_id: PeerId, name: str, addresses: Sequence[str]) -> Link:
-    """The open link to a network; dials when there is none.
-
-    Raises:
-        NetworkUnreachableError: nobody answered.
-    """
-    try:
-        return peer.link_to(peer_id, addresses)
-    except PeerUnreachableError as error:
-        raise NetworkUnreachableError(
-            peer=name, addresses=len(addresses), reason="see the cause"
-        ) from error
+        Raises:
+            NetworkUnreachableError: the network does not answer.
+            DisconnectedError: ``disconnect`` was called.
+        """
+        if not self._is_connected:
+            raise DisconnectedError(network=self.name)
+        try:
+            return self._peer.link_to(self.peer_id, self.addresses)
+        except PeerUnreachableError as error:
+            raise NetworkUnreachableError(
+                peer=self.name, addresses=len(self.addresses), reason="see the cause"
+            ) from error

@@ -1,14 +1,12 @@
 """Peers that this person met before, kept in ``$P2PGRID_HOME``, so that a restart finds them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
 from msgspec import Struct
 
-from p2pgrid.errors import ConfigError
+from p2pgrid.client.local_list import LocalList
 from p2pgrid.ids import PeerId
-from p2pgrid.protocol.malformed import MALFORMED
 
 MAX_PEERS = 1000
 
@@ -23,38 +21,30 @@ class KnownPeer(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class KnownPeers:
-    """A small file of nodes, newest last; it holds no secrets."""
+    """A small file of nodes, newest last; it holds no secrets. A damaged one is set aside."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._list = LocalList(path, KnownPeer)
 
     def all(self) -> tuple[KnownPeer, ...]:
-        """All known nodes.
-
-        Raises:
-            ConfigError: the file cannot be read as such.
-        """
-        if not self._path.exists():
-            return ()
-        try:
-            return msgspec.json.decode(self._path.read_bytes(), type=tuple[KnownPeer, ...])
-        except MALFORMED as error:
-            raise ConfigError(f"{self._path} is damaged; move it away to start afresh") from error
+        """All known nodes."""
+        return self._list.read()
 
     def remember(self, peer: PeerId, *, name: str, kind: str, addresses: Sequence[str]) -> None:
         """Adds or renews a node."""
         new = KnownPeer(peer, name, kind, tuple(addresses))
-        known = self.all()
-        if new not in known:
+
+        def with_new(known: tuple[KnownPeer, ...]) -> Sequence[KnownPeer]:
             others = [other for other in known if other.peer_id != peer]
-            self._write([*others, new][-MAX_PEERS:])
+            return known if new in known else [*others, new][-MAX_PEERS:]
+
+        if new not in self.all():
+            self._list.change(with_new)
+
+    def find(self, peer: PeerId) -> KnownPeer | None:
+        """What is known of a node."""
+        return next((known for known in self.all() if known.peer_id == peer), None)
 
     def addresses(self) -> tuple[str, ...]:
         """Every known address; each ends in the peer id that has to answer."""
         return tuple(address for known in self.all() for address in known.addresses)
-
-    def _write(self, peers: Iterable[KnownPeer]) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = self._path.with_suffix(".new")
-        draft.write_bytes(msgspec.json.format(msgspec.json.encode(list(peers))))
-        draft.replace(self._path)

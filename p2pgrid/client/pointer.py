@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from p2pgrid.client.actor_pointer import store_of
 from p2pgrid.client.batch import Batch, Input
+from p2pgrid.client.described import Described
 from p2pgrid.client.display import Display, hashed
 from p2pgrid.client.handle import Handle
 from p2pgrid.client.home import Home
@@ -37,6 +38,7 @@ from p2pgrid.errors import (
 )
 from p2pgrid.ids import ObjectId, short
 from p2pgrid.protocol import shapes
+from p2pgrid.protocol.arrays import Array
 from p2pgrid.protocol.messages import Slice
 from p2pgrid.protocol.operations import (
     METHODS,
@@ -51,9 +53,10 @@ from p2pgrid.protocol.operations import (
     signature_of,
 )
 from p2pgrid.protocol.records import TensorInfo
+from p2pgrid.protocol.storage import columns_in
 
 
-class TensorPointer(Operators, Protocols, Shareable, Handle):
+class TensorPointer(Operators, Protocols, Described, Shareable, Handle):
     """A remote array; ``shape`` and ``dtype`` are public, the values are not.
 
     Operators, indexing, and the operations of ``docs/operations.md`` as methods
@@ -64,7 +67,7 @@ class TensorPointer(Operators, Protocols, Shareable, Handle):
 
     __slots__ = (
         *("_batch", "_domain", "_id", "_meta", "_session"),
-        *("dataset", "description", "tags"),
+        *("dataset", "described", "description", "tags"),
     )
 
     def __init__(self, domain: Home, object_id: ObjectId, meta: ArrayMeta) -> None:
@@ -74,8 +77,14 @@ class TensorPointer(Operators, Protocols, Shareable, Handle):
         self._session: Session | None = None
         self._batch: Batch | None = None
         self.dataset = ""
+        self.described = None
         self.description = ""
         self.tags: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """The object's id, 32 hex characters."""
+        return self._id.hex()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -199,6 +208,7 @@ class TensorPointer(Operators, Protocols, Shareable, Handle):
             self._let_go()
         return values
 
+    @override
     def get_copy(
         self,
         user: str | None = None,
@@ -232,6 +242,7 @@ class TensorPointer(Operators, Protocols, Shareable, Handle):
                 raise private_index()
         return self._apply("getitem", *REGISTRY["getitem"].bind(self, index))
 
+    @override
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError("a remote number has no length")
@@ -239,6 +250,10 @@ class TensorPointer(Operators, Protocols, Shareable, Handle):
 
     def __iter__(self) -> Iterator["TensorPointer"]:
         return (self[position] for position in range(len(self)))
+
+    @override
+    def _columns_of(self, values: Any) -> dict[str, Array]:
+        return {column.name: it for column, it in columns_in(values, "", self.schema)}
 
     @override
     def __copy__(self) -> "TensorPointer":
@@ -319,6 +334,7 @@ class TensorPointer(Operators, Protocols, Shareable, Handle):
         result = self._apply(name, (self, other), in_place=True)
         if result.dtype != self.dtype:
             result = result._apply("astype", (result,), (self.dtype.name,))
+        self.described = None
         self._id, result._id = result._id, self._id
         self._batch, result._batch = result._batch, self._batch
         self._session, result._session = result._session, self._session

@@ -1,4 +1,4 @@
-"""What a dataset has besides its tensors, for owners: what it was made of, and whose rows are whose."""
+"""What a dataset has besides its tensors, for owners: what it was made of, and whose rows are."""
 
 from typing import NoReturn
 
@@ -58,8 +58,9 @@ class PrivateParts:
         found = self._read("owners", split)
         if found is not None:
             return found
-        rows = {tensor.split: tensor.shape[0] for tensor in self._record.tensors}
-        first = sum(rows.get(earlier, 0) for earlier in SPLITS[: SPLITS.index(split)])
+        rows = dict.fromkeys(SPLITS, 0)
+        rows |= {tensor.split: tensor.shape[0] for tensor in self._record.tensors}
+        first = sum(rows[earlier] for earlier in SPLITS[: SPLITS.index(split)])
         return np.arange(first, first + rows[split])
 
     def _read(self, kind: PartKind, split: Split = "train") -> Array | None:

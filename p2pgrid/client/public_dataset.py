@@ -36,11 +36,16 @@ class PublicDataset(Struct, frozen=True, forbid_unknown_fields=True):
             ("tags", " ".join(f"#{tag}" for tag in self.tags)),
             ("metadata", ", ".join(f"{key}={value}" for key, value in self.metadata.items())),
             ("rows", ", ".join(f"{split} {count:,}" for split, count in self.rows.items())),
-            ("frameworks", "/".join(next(iter(self.frameworks.values()), ()))),
+            ("frameworks", self._frameworks),
             ("budget", _budget_of(self.worst_case_user_budget)),
             ("private", "yes" if self.private else "no"),
             ("schema", f"{self.schema.name} ({self.schema.id})"),
         )
+
+    @property
+    def _frameworks(self) -> str:
+        """All splits have the same; which, is the domain's to say."""
+        return "/".join(next(iter(self.frameworks.values()), ())) or "those of its domain"
 
     @override
     def __repr__(self) -> str:

@@ -101,10 +101,10 @@ class Publication:
                     bar.update(count - self._left(self._uploads[: number + 1]))
                 published = self._publish()
                 bar.update(count)
-            return published
         except BaseException:
             self._abandon()
             raise
+        return published
 
     def _left(self, uploaded: Sequence[Parcel]) -> int:
         """How many tensors are not whole at the domain when these arrays are."""

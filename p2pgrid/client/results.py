@@ -14,6 +14,7 @@ from p2pgrid.client.found import (
     DatasetList,
     SchemaList,
     TensorList,
+    identity,
     labels,
     latest_versions,
     schemas_of,
@@ -53,11 +54,17 @@ class SearchResults(Mapping[str, list[TensorPointer]]):
     known of nobody.
     """
 
-    def __init__(self, datasets: Sequence[DatasetPointer], inquiries: Sequence[Inquiry]) -> None:
-        """``inquiries``: who was asked, for what they did not say and what was not believed."""
+    def __init__(
+        self,
+        datasets: Sequence[DatasetPointer],
+        inquiries: Sequence[Inquiry],
+        *,
+        missing: Sequence[Missing] = (),
+    ) -> None:
+        """``inquiries``: who was asked, for their claims and for what was not believed of them."""
         self._datasets = tuple(datasets)
-        self.missing = tuple(Missing(i.name, i.problem) for i in inquiries if not i.is_whole)
-        """Who did not answer, or did not give all, and why."""
+        self.missing = tuple(missing)
+        """Networks and domains that did not answer, or not with all, and why."""
         self.rejected = tuple(
             Rejected(i.name, problem, times)
             for i in inquiries
@@ -66,6 +73,7 @@ class SearchResults(Mapping[str, list[TensorPointer]]):
         """What was not believed."""
         self.claims = {i.name: i.claimed for i in inquiries if i.claimed is not None}
         """How much there is, by the word of each network that was asked."""
+        self._unproven = {i.name: self.claims[i.name] for i in inquiries if i.has_unproven_claim}
 
     @property
     def partial(self) -> bool:
@@ -76,11 +84,10 @@ class SearchResults(Mapping[str, list[TensorPointer]]):
     def counts(self) -> Counts:
         """How much was found: of datasets that are listed here, when the result is whole.
 
-        Of a partial one these are the largest numbers that are known: of what is listed, or that
-        a network claims. There may be more, if the claims are true.
+        Where a network gave a part of what it claims to have, these are the largest numbers that
+        are known: of what is listed, or by the word of such a network.
         """
-        known = [counts_of(dataset.record for dataset in self._datasets)]
-        known += self.claims.values() if self.partial else ()
+        known = [counts_of(dataset.record for dataset in self._datasets), *self._unproven.values()]
         fields = Counts.__struct_fields__
         return Counts(**{field: max(getattr(each, field) for each in known) for field in fields})
 
@@ -117,6 +124,15 @@ class SearchResults(Mapping[str, list[TensorPointer]]):
         return len(self._by_domain)
 
     @override
+    def __eq__(self, other: object) -> bool:
+        """Whether both list the same datasets; pointers are not compared, that is an operation."""
+        if not isinstance(other, SearchResults):
+            return super().__eq__(other)
+        return list(map(identity, self._datasets)) == list(map(identity, other._datasets))
+
+    __hash__ = None  # type: ignore[assignment]  # as of every mapping
+
+    @override
     def __repr__(self) -> str:
         return "\n".join((text_table(self._rows), *self._notes))
 
@@ -144,9 +160,9 @@ class SearchResults(Mapping[str, list[TensorPointer]]):
     def _notes(self) -> list[str]:
         """What has to be said about the counts, in sentences; the longest lists are cut."""
         notes = [f"partial: {name} {problem}" for name, problem in self.missing]
-        if self.partial and self.claims:
-            claimed = ", ".join(f"{n} ({c.datasets:,} datasets)" for n, c in self.claims.items())
-            notes.append(f"counts are claims of {claimed}; {len(self._datasets):,} were checked")
+        if self._unproven:
+            names = ", ".join(self._unproven)
+            notes.append(f"counts are claims of {names}; datasets listed: {len(self._datasets):,}")
         notes += [
             f"not believed of {n}: {problem}; times: {t:,}" for n, problem, t in self.rejected
         ]

@@ -1,22 +1,36 @@
 """Searches: of one network, of all that are known at once, and of the DHT where there is none."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
 
-from p2pgrid.client.asking import Asked, Inquiry, ask_all, newest
+from p2pgrid.client.asking import Asked, Inquiry, Key, ask_all, newest, out_of_reach
 from p2pgrid.client.datasets import DatasetPointer
 from p2pgrid.client.domain import DomainClient
-from p2pgrid.client.network import link_to_network
-from p2pgrid.client.peers import KnownPeer, KnownPeers
-from p2pgrid.client.results import SearchResults
+from p2pgrid.client.known_networks import KnownNetwork, KnownNetworks
+from p2pgrid.client.network import NetworkClient
+from p2pgrid.client.peers import KnownPeers
+from p2pgrid.client.results import Missing, SearchResults
 from p2pgrid.config import Limits, Timing
 from p2pgrid.errors import InvalidQueryError, NetworkUnreachableError
 from p2pgrid.ids import PeerId
 from p2pgrid.net.peer import Peer
 from p2pgrid.protocol.queries import Query
+from p2pgrid.protocol.records import DatasetRecord
 
 ENTRIES = 32
 """Domains that a search found and that are remembered: by them the DHT is entered later, and a
 network that makes domains up cannot fill the file of known peers with them."""
+
+
+class Reach(Protocol):
+    """By which those who are asked are reached; ``Client`` is one."""
+
+    def domain(self, peer_id: PeerId, name: str, addresses: Sequence[str]) -> DomainClient:
+        """The program's one client of a domain."""
+
+    def known_network(self, known: KnownNetwork) -> NetworkClient:
+        """A network of the history."""
 
 
 class Searcher:
@@ -26,13 +40,14 @@ class Searcher:
         self,
         peer: Callable[[], Peer],
         known: KnownPeers,
+        networks: KnownNetworks,
+        reach: Reach,
         *,
-        domain: Callable[[PeerId, str, Sequence[str]], DomainClient],
         limits: Limits,
         timing: Timing,
     ) -> None:
-        """``domain`` gives the program's one client of a domain."""
-        self._peer, self._known, self._domain = peer, known, domain
+        self._peer, self._known, self._networks = peer, known, networks
+        self._reach = reach
         self._limits, self._timing = limits, timing
 
     def everywhere(self, query: Query) -> SearchResults:
@@ -44,7 +59,7 @@ class Searcher:
             NetworkUnreachableError: nobody at all answered.
             NetworkKeyError: nobody did, and at least one is not in our closed network.
         """
-        inquiries = self._ask(list(map(self._network, known_networks(self._known))), query)
+        inquiries = self._ask(list(map(self._network, self._networks.history())), query)
         if any(inquiry.has_answered for inquiry in inquiries):
             return self._results(inquiries)
         if query.exact_tags:
@@ -77,7 +92,7 @@ class Searcher:
                 peer="of the DHT", addresses=len(addresses), reason="no known peer answered"
             )
         domains = [
-            self._domain(peer_id, record.name, record.addresses)
+            self._reach.domain(peer_id, record.name, record.addresses)
             for peer_id, record in self._peer().find(query.exact_tags[0])
         ]
         asked = [Asked(domain.name, domain.link, domain.peer_id) for domain in domains]
@@ -89,21 +104,30 @@ class Searcher:
             raise InvalidQueryError(form="no word", problem=problem)
         return ask_all(asked, query, limits=self._limits, within_s=self._timing.search_s)
 
-    def _network(self, known: KnownPeer) -> Asked:
-        peer_id = PeerId(known.peer_id)
-        return Asked(
-            known.name,
-            lambda: link_to_network(self._peer(), peer_id, known.name, known.addresses),
-            signer=None,
-        )
+    def _network(self, known: KnownNetwork) -> Asked:
+        return Asked(known.name, lambda: self._reach.known_network(known).link(), signer=None)
 
     def _results(self, inquiries: Sequence[Inquiry]) -> SearchResults:
+        found = newest(inquiries)
+        offline = out_of_reach(found, inquiries)
+        networks = {
+            signer: each.network for each in reversed(inquiries) for signer, _ in each.records
+        }
         datasets = [
-            DatasetPointer(self._domain(signer, record.domain, record.addresses), record)
-            for (signer, _), record in newest(inquiries).items()
+            self._dataset(key[0], found[key], networks[key[0]])
+            for key in found
+            if key not in offline
         ]
         self._remember(datasets)
-        return SearchResults(datasets, inquiries)
+        missing = [Missing(i.name, i.problem) for i in inquiries if not i.is_whole]
+        missing += _domains_offline(found, offline)
+        return SearchResults(datasets, inquiries, missing=missing)
+
+    def _dataset(self, signer: PeerId, record: DatasetRecord, network: str) -> DatasetPointer:
+        """The dataset; its domain is told by which network it was found first, for the wallet."""
+        domain = self._reach.domain(signer, record.domain, record.addresses)
+        domain.network = domain.network or network
+        return DatasetPointer(domain, record)
 
     def _remember(self, datasets: Sequence[DatasetPointer]) -> None:
         """Takes some of the domains down, as long as few are known."""
@@ -118,9 +142,16 @@ class Searcher:
                 )
 
 
-def known_networks(known: KnownPeers) -> tuple[KnownPeer, ...]:
-    """The networks that this person met."""
-    return tuple(peer for peer in known.all() if peer.kind == "network")
+def _domains_offline(
+    found: Mapping[Key, DatasetRecord], offline: Mapping[Key, Sequence[str]]
+) -> Iterator[Missing]:
+    """Each domain once, with who says so of its first dataset."""
+    counts = Counter(peer_id for peer_id, _ in offline)
+    for key, names in offline.items():
+        count = counts.pop(key[0], 0)
+        if count:
+            problem = f"is offline, says {', '.join(names)}; its datasets: {count:,}"
+            yield Missing(found[key].domain, problem)
 
 
 def _nobody(inquiries: Sequence[Inquiry]) -> NetworkUnreachableError:

@@ -34,7 +34,7 @@ from p2pgrid.protocol.malformed import MALFORMED
 from p2pgrid.protocol.messages import EncodedCapability, Name
 
 SHARE_PREFIX = "p2pgrid-share:"
-MAX_TEXT = 96 * 1024
+MAX_TEXT = 112 * 1024
 
 
 class Shared(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -45,7 +45,7 @@ class Shared(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What the domain calls itself."""
     addresses: Annotated[tuple[Annotated[str, Meta(max_length=400)], ...], Meta(max_length=16)]
     kind: Annotated[str, Meta(max_length=16)]
-    form: Annotated[bytes, Meta(max_length=32 * 1024)]
+    form: Annotated[bytes, Meta(max_length=64 * 1024)]
     """The public metadata from which a handle of this kind is made."""
 
     def text(self) -> str:

@@ -7,7 +7,7 @@ Frames and tensors are read by what they can do, so neither pandas nor torch is 
 files see ``client/table_files.py``.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from p2pgrid.client.cells import Cells, number_cells, require_once, text_cells
 from p2pgrid.client.frames import Frame
 from p2pgrid.client.table_files import read_file
 from p2pgrid.errors import SourceError
+from p2pgrid.protocol.arrays import Array
 
 Source = str | Path | Frame | Mapping[str, ArrayLike | Cells] | ArrayLike
 
@@ -54,9 +55,7 @@ def cells_of(name: str, column: Any) -> Cells:
         return column
     if hasattr(column, "isna"):
         return _read_series(name, column)
-    if hasattr(column, "detach"):  # a tensor of torch, which may be on a GPU or have a gradient
-        column = _attempt(name, lambda: column.detach().cpu().numpy())
-    array = _attempt(name, lambda: np.asarray(column))
+    array = plain_array(f"column {name!r}", column)
     if not array.ndim:
         problem = f"is no column but a single {type(column).__name__}"
         raise SourceError(source=f"column {name!r}", problem=problem)
@@ -64,6 +63,19 @@ def cells_of(name: str, column: Any) -> Cells:
         missing = np.frompyfunc(lambda cell: cell is None, 1, 1)(array).astype(bool)
         return text_cells(name, array, missing)
     return number_cells(name, array)
+
+
+def plain_array(what: str, given: Any) -> Array:
+    """The array that something is: of numpy, of torch (on a GPU, or with a gradient), of lists.
+
+    Raises:
+        SourceError: it is none.
+    """
+    try:
+        return np.asarray(given.detach().cpu() if hasattr(given, "detach") else given)
+    except (TypeError, ValueError, RuntimeError) as error:  # numpy's and torch's own
+        problem = f"cannot be read as an array ({type(error).__name__}); convert it to one"
+        raise SourceError(source=what, problem=problem) from None
 
 
 def _read_series(name: str, series: Any) -> Cells:
@@ -91,11 +103,3 @@ def _read_array(source: Any, names: Sequence[str]) -> dict[str, Cells]:
         name: Cells(cells.values[:, number], cells.missing[:, number])
         for number, name in enumerate(names)
     }
-
-
-def _attempt(name: str, convert: Callable[[], Any]) -> Any:
-    try:
-        return convert()
-    except (TypeError, ValueError, RuntimeError) as error:  # numpy's and torch's own
-        problem = f"cannot be read as an array ({type(error).__name__}); convert it to one"
-        raise SourceError(source=f"column {name!r}", problem=problem) from None

@@ -5,7 +5,7 @@ look like, until the type that a schema declares reads them. What pyarrow says a
 holds the line, so its errors are replaced.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -15,32 +15,82 @@ import numpy as np
 
 from p2pgrid.client.cells import TEXT, Cells, number_cells, require_once, text_cells
 from p2pgrid.errors import MissingExtraError, SourceError
+from p2pgrid.protocol.arrays import DTYPES
+from p2pgrid.protocol.columns import CATEGORY
 
 NO_VALUE = frozenset(("", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"))
 """Cells of a CSV file that hold no value."""
 
+ARROW_TYPES = {
+    **{name: name for name in DTYPES},
+    "halffloat": "float16",
+    "float": "float32",
+    "double": "float64",
+    "string": CATEGORY,
+    "large_string": CATEGORY,
+}
+"""What arrow calls the types of columns."""
 
-def read_file(path: Path) -> dict[str, Cells]:
+
+def read_file(path: Path, *, leave_out: Collection[str] = ()) -> dict[str, Cells]:
     """The columns of a file by name, in its order.
+
+    Args:
+        path: of a .csv or .parquet file.
+        leave_out: columns that are not wanted; they may hold what cannot be published.
 
     Raises:
         MissingExtraError: pyarrow is not installed.
         SourceError: it is no such file, or is broken; the error tells no cell.
     """
-    readers: dict[str, Callable[[Path], dict[str, Cells]]] = {
-        ".csv": _read_csv,
-        ".parquet": _read_parquet,
-    }
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
-        problem = f"is no {' or '.join(readers)} file; convert it to one"
-        raise SourceError(source=path.name, problem=problem)
+    read = _read_csv if _is_csv(path) else _read_parquet
     with _translated_errors(path):
-        return reader(path)
+        return read(path, leave_out)
 
 
-def _read_csv(path: Path) -> dict[str, Cells]:
+def declared_types(path: Path) -> dict[str, str]:
+    """The type of each column that the file declares, in its order; empty where it declares none.
+
+    No cell is read. A CSV file declares names only.
+
+    Raises:
+        MissingExtraError, SourceError: as of ``read_file``.
+    """
+    is_csv = _is_csv(path)
+    with _translated_errors(path):
+        if is_csv:
+            return dict.fromkeys(_csv_header(path), "")
+        schema = _arrow(".parquet").read_schema(path)
+    require_once(path.name, schema.names)
+    return {field.name: _declared_type(field.type) for field in schema}
+
+
+def _is_csv(path: Path) -> bool:
+    kind = path.suffix.lower()
+    if kind not in (".csv", ".parquet"):
+        problem = "is no .csv or .parquet file; convert it to one"
+        raise SourceError(source=path.name, problem=problem)
+    return kind == ".csv"
+
+
+def _declared_type(kind: Any) -> str:
+    if _arrow(".types").is_dictionary(kind):
+        return _declared_type(kind.value_type)
+    return ARROW_TYPES.get(str(kind), "")
+
+
+def _csv_header(path: Path) -> list[str]:
+    csv = _arrow(".csv")
+    parse = csv.ParseOptions(newlines_in_values=True, invalid_row_handler=lambda _: "skip")
+    with csv.open_csv(path, parse_options=parse) as reader:
+        header: list[str] = reader.schema.names
+    require_once(path.name, header)
+    return header
+
+
+def _read_csv(path: Path, leave_out: Collection[str]) -> dict[str, Cells]:
     csv, string = _arrow(".csv"), _arrow().string()
+    header = _csv_header(path)
     skipped: list[Any] = []
 
     def skip(line: Any) -> str:
@@ -48,10 +98,6 @@ def _read_csv(path: Path) -> dict[str, Cells]:
         return "skip"
 
     parse = csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip)
-    with csv.open_csv(path, parse_options=parse) as reader:
-        header = reader.schema.names
-    require_once(path.name, header)
-    skipped.clear()
     texts = csv.ConvertOptions(column_types=dict.fromkeys(header, string))
     found = csv.read_csv(path, parse_options=parse, convert_options=texts)
     if skipped:
@@ -60,7 +106,7 @@ def _read_csv(path: Path) -> dict[str, Cells]:
             f"{skipped[0].actual_columns} instead of {len(header)}; quote cells that hold commas"
         )
         raise SourceError(source=path.name, problem=problem)
-    return {name: _csv_cells(found[name]) for name in header}
+    return {name: _csv_cells(found[name]) for name in header if name not in leave_out}
 
 
 def _csv_cells(column: Any) -> Cells:
@@ -69,10 +115,11 @@ def _csv_cells(column: Any) -> Cells:
     return Cells(np.array(cells, TEXT), missing)
 
 
-def _read_parquet(path: Path) -> dict[str, Cells]:
+def _read_parquet(path: Path, leave_out: Collection[str]) -> dict[str, Cells]:
     table = _arrow(".parquet").read_table(path)
     require_once(path.name, table.column_names)
-    return {name: _parquet_cells(name, table[name]) for name in table.column_names}
+    wanted = [name for name in table.column_names if name not in leave_out]
+    return {name: _parquet_cells(name, table[name]) for name in wanted}
 
 
 def _parquet_cells(name: str, column: Any) -> Cells:

@@ -13,6 +13,7 @@ import numpy as np
 from msgspec import Meta, Struct
 from typing_extensions import override
 
+from p2pgrid.client.described import Described
 from p2pgrid.client.display import Display, Displayed
 from p2pgrid.client.free import free
 from p2pgrid.client.pointer import TensorPointer
@@ -39,7 +40,7 @@ class NoColumnError(SchemaError, KeyError):
     __str__ = Exception.__str__  # not the quotes of KeyError
 
 
-class TablePointer(Displayed, Statistics, Shareable):
+class TablePointer(Displayed, Statistics, Described, Shareable):
     """A remote table; names, dtypes and number of rows are public, values and filters are not.
 
     ``table.mean("age")`` and the other statistics are of the rows that a filter left.
@@ -64,6 +65,7 @@ class TablePointer(Displayed, Statistics, Shareable):
         """
         self._columns = dict(columns)
         self._mask = mask
+        self.described = None
         _check_columns(self._columns)
         self._first = next(iter(self._columns.values()))
         if mask is not None:
@@ -81,6 +83,11 @@ class TablePointer(Displayed, Statistics, Shareable):
             problem = f"{len(names)} different names for an array of shape {pointer.shape}"
             raise SchemaError(field="columns", problem=problem)
         return cls({name: pointer[:, number] for number, name in enumerate(columns)})
+
+    @property
+    def id(self) -> str:
+        """The id of its first column, 32 hex characters."""
+        return self._first.id
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -205,6 +212,7 @@ class TablePointer(Displayed, Statistics, Shareable):
         free(*(pointer for pointer in held if pointer._batch is not None))
         return values
 
+    @override
     def get_copy(self, user: str | None = None) -> dict[str, Result]:
         """Takes the rows that count home and leaves all as it was; else as ``get``."""
         kept = ... if self._mask is None else self._mask.get_copy(user)
@@ -213,6 +221,7 @@ class TablePointer(Displayed, Statistics, Shareable):
             for name, column in self._columns.items()
         }
 
+    @override
     def __len__(self) -> int:
         return self.rows
 
@@ -228,6 +237,10 @@ class TablePointer(Displayed, Statistics, Shareable):
         columns = [(name, dtype.name) for name, dtype in self.dtypes.items()]
         facts = (("rows", f"{self.rows:,}{filtered}"), *columns)
         return Display(f"TablePointer at {self._first._domain.name}", facts)
+
+    @override
+    def _columns_of(self, values: Any) -> dict[str, Array]:
+        return dict(values)
 
     @override
     def _reduce(self, name: str, column: str, **settings: float) -> TensorPointer:

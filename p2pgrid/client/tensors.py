@@ -32,9 +32,9 @@ class Tensor:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Rows and columns; of a single column, rows and the shape of its cells. Public."""
-        first, *others = self.schema.columns
-        return (self.rows, 1 + len(others)) if others else (self.rows, *first.shape)
+        """Rows and columns; of a single column whose cells have a shape, rows and that. Public."""
+        cell = self.schema.columns[0].shape if len(self.columns) == 1 else ()
+        return (self.rows, *cell) if cell else (self.rows, len(self.columns))
 
     def mock(self, *, seed: SupportsIndex = 0) -> Any:
         """A tensor like this, made of the schema and the public number of rows alone.

@@ -7,7 +7,15 @@ from p2pgrid.client.home import Home
 from p2pgrid.errors import SchemaError
 from p2pgrid.ids import PUBLIC_KEY_BYTES
 from p2pgrid.net.calls import ask
-from p2pgrid.protocol.messages import Account, Accounts, Done, Enrol, ListAccounts, Role
+from p2pgrid.protocol.messages import (
+    Account,
+    Accounts,
+    Done,
+    Enrol,
+    ListAccounts,
+    RemoveAccount,
+    Role,
+)
 from p2pgrid.protocol.text import Rows
 
 
@@ -23,7 +31,7 @@ class UserList(Tabular, tuple[Account, ...]):
 
 
 class Users:
-    """Accounts: a name, a public key, a role."""
+    """Accounts: a name, a role, and public keys."""
 
     def __init__(self, domain: Home) -> None:
         self._domain = domain
@@ -46,8 +54,21 @@ class Users:
         self._domain.login()
         ask(self._domain.link(), Enrol(name=name, public_key=key, role=role), Done)
 
+    def remove(self, name: str) -> None:
+        """Removes an account, its keys and its password; what it does at the moment ends.
+
+        Data that it took home stays there. Datasets go on to name it in their permissions: nobody
+        can sign up by this name then, but an owner may add it again. Owners only.
+
+        Raises:
+            PermissionDeniedError: only owners remove accounts, and never the last owner's.
+            SchemaError: no account has this name.
+        """
+        self._domain.login()
+        ask(self._domain.link(), RemoveAccount(name), Done)
+
     def list(self) -> UserList:
-        """All accounts. Owners only.
+        """All accounts by name, once for each of their keys. Owners only.
 
         Raises:
             PermissionDeniedError: only owners see them.

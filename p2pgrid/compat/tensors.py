@@ -4,7 +4,6 @@ torch is neither imported nor patched: ``private_tensor(tensor, ...)`` stands fo
 ``tensor.private_tensor(...)``, and takes what numpy can read, tensors of torch among it.
 """
 
-import secrets
 from collections.abc import Sequence
 from typing import Self
 
@@ -12,9 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from typing_extensions import override
 
+from p2pgrid.client import private_tensor as private_tensors
 from p2pgrid.client.display import hashed
 from p2pgrid.client.domain import DomainClient
 from p2pgrid.client.pointer import TensorPointer
+from p2pgrid.compat.nodes import DomainNode
 from p2pgrid.protocol.text import cut, printable
 
 DECIMALS = 4
@@ -55,51 +56,14 @@ class PointerTensor(TensorPointer):
         )
 
 
-class PrivateTensor:
+class PrivateTensor(private_tensors.PrivateTensor):
     """A tensor of an owner, before it is published; it prints its values, to its owner."""
 
-    def __init__(self, tensor: ArrayLike, allowed_users: str | Sequence[str]) -> None:
-        """See ``private_tensor``."""
-        self.values = np.asarray(tensor).copy()
-        self.allowed_users = allowed_users
-        self.tags: tuple[str, ...] = ()
-        self.description = ""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape."""
-        return self.values.shape
-
-    def tag(self, *tags: str) -> Self:
-        """Adds tags, by which others find it; gives the same tensor back."""
-        self.tags += tags
-        return self
-
-    def describe(self, description: str) -> Self:
-        """Says in public, verbatim, what it is; gives the same tensor back."""
-        self.description = description
-        return self
-
-    def send(self, domain: DomainClient, *, user: str | None = None) -> PointerTensor:
-        """Publishes it as a dataset of one tensor; returns when it is durable and listed.
-
-        Args:
-            domain: to be published in.
-            user: the owner, by a name of the wallet's keys for this domain.
-
-        Raises:
-            NoKeyError: the wallet has no key of this name.
-            PublishNotPermittedError: this user is no owner of the domain.
-            P2PGridError: see ``DomainClient.publish``.
-        """
-        dataset = domain.login(user).publish(
-            f"tensor-{secrets.token_hex(4)}",
-            self.values,
-            description=self.description,
-            tags=self.tags,
-            allowed_users=self.allowed_users,
-        )
-        return PointerTensor.of(dataset.pointers[0])
+    @override
+    def send(self, domain: DomainNode | DomainClient, *, user: str | None = None) -> PointerTensor:
+        """Publishes it; see ``p2pgrid.client.private_tensor.PrivateTensor.send``."""
+        client = domain.client if isinstance(domain, DomainNode) else domain
+        return PointerTensor.of(super().send(client, user=user))
 
     @override
     def __repr__(self) -> str:

@@ -31,7 +31,7 @@ class PeerUnreachableError(TransportError):
         super().__init__(
             f"{self.what} {peer} did not answer at its {addresses} known address(es): {reason}"
         )
-        self.peer = peer
+        self.peer, self.addresses, self.reason = peer, addresses, reason
 
 
 class DomainUnreachableError(PeerUnreachableError):
@@ -126,6 +126,19 @@ class DisconnectedError(NetworkError):
             f"this program has disconnected from {network}; connect again to go on with it"
         )
         self.network = network
+
+
+class RegistryFullError(NetworkError):
+    """A network has no room for what a domain lists; what it lists already stays listed."""
+
+    code = 213
+
+    def __init__(self, *, what: str, needed: int, limit: int) -> None:
+        super().__init__(
+            f"the network has room for {limit:,} {what}, not for {needed:,}; "
+            "list fewer datasets, shorter descriptions, or at another network"
+        )
+        self.what, self.needed, self.limit = what, needed, limit
 
 
 class RecordError(NetworkError):

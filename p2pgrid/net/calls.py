@@ -11,13 +11,13 @@ from p2pgrid.protocol.messages import Begin, Challenge, Message, label_of
 Expected = TypeVar("Expected", bound=Message)
 
 
-def begin(link: Link) -> Challenge:
+def begin(link: Link, *, timeout_s: float | None = None) -> Challenge:
     """Asks who is there; from now on both ends call their requests the same in their logs.
 
     Raises:
         P2PGridError: see ``ask``.
     """
-    challenge = ask(link, Begin(), Challenge)
+    challenge = ask(link, Begin(), Challenge, timeout_s=timeout_s)
     link.label = label_of(challenge.nonce)
     return challenge
 

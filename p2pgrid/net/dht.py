@@ -218,15 +218,17 @@ class Dht:
         turns = trio.CapacityLimiter(VERIFIED_AT_ONCE)
 
         async def fetch(peer: PeerId, contact: PeerInfo) -> None:
-            async with turns:
-                try:
-                    found[peer] = await self._fetch(peer, contact)
-                except PeerUnreachableError:
-                    _LOG.debug("a provider without a record", extra={"peer": peer})
+            try:
+                found[peer] = await self._fetch(peer, contact)
+            except PeerUnreachableError:
+                _LOG.debug("a provider without a record", extra={"peer": peer})
+            finally:
+                turns.release_on_behalf_of(peer)
 
         with trio.move_on_after(self._timeout_s / 2):
             async with trio.open_nursery() as nursery:
                 for peer, contact in hints.items():
+                    await turns.acquire_on_behalf_of(peer)  # in this order
                     nursery.start_soon(fetch, peer, contact)
         return tuple(found.items())
 

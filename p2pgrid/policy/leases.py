@@ -32,9 +32,12 @@ class Owner(NamedTuple):
         """What people read."""
         return name_of(self.account, self.via)
 
-    def is_by(self, key: bytes, own_key: bytes) -> bool:
-        """True when this key opened the session; ``own_key`` is that of the account."""
-        return self.via.startswith(f"{key[:8].hex()}/") if self.via else key == own_key
+    def is_by(self, key: bytes, *, is_own: bool) -> bool:
+        """True when this key, or another of the same person's, opened the session.
+
+        ``is_own`` says that it is a key of the account.
+        """
+        return self.via.startswith(f"{key[:8].hex()}/") if self.via else is_own
 
     def shares_bound(self, other: "Owner") -> bool:
         """Both draw on the same account: by its own key, or by capabilities."""

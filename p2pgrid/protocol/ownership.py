@@ -11,7 +11,7 @@ only ``rows`` is public.
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from itertools import accumulate, chain
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -79,32 +79,6 @@ def one_entity_per_row(rows: Mapping[str, int]) -> dict[str, Ownership]:
         split: Ownership(rows=count, entities=total, first=first)
         for (split, count), first in zip(rows.items(), starts, strict=False)
     }
-
-
-def by_number(owners: Mapping[str, ArrayLike]) -> dict[str, Ownership]:
-    """The map as somebody wrote it down: the number of the entity of each row.
-
-    Args:
-        owners: for each split integers of shape (rows,), from 0 on.
-
-    Raises:
-        SourceError: they are no such numbers, or a number between is nobody's (a gap).
-    """
-    arrays = {split: np.asarray(given) for split, given in owners.items()}
-    for split, array in arrays.items():
-        if array.ndim != 1 or array.dtype.kind not in "iu" or (array.size and array.min() < 0):
-            problem = f"expected whole numbers from 0 on, one per row of {split}"
-            raise SourceError(source="owners of rows", problem=problem)
-    entities = max((int(array.max()) + 1 for array in arrays.values() if array.size), default=0)
-    _require_few(entities)
-    used = len({*chain.from_iterable(map(np.unique, arrays.values()))})
-    if used < entities:
-        problem = (
-            f"numbers go up to {entities - 1:,}, but {entities - used:,} of them have no row; "
-            "number entities without gaps"
-        )
-        raise SourceError(source="owners of rows", problem=problem)
-    return {split: _mapped(array, entities) for split, array in arrays.items()}
 
 
 def by_key(column: str, keys: Mapping[str, ArrayLike]) -> Keyed:

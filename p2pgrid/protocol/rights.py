@@ -26,6 +26,11 @@ class Rights(NamedTuple):
     scope: Scope
 
     @property
+    def first_key(self) -> bytes:
+        """The key for which the domain made it: one of the account's, at that time."""
+        return (*self.signers, self.audience)[1]
+
+    @property
     def expires(self) -> int:
         """Unix seconds, no longer included."""
         return self.scope.expires

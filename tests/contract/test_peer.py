@@ -1,6 +1,8 @@
 """Peers over both transports: one link, kept, made again, shared by threads."""
 
 import threading
+import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -9,8 +11,16 @@ from p2pgrid.errors import InternalError, LocalProtocolError, PeerUnreachableErr
 from p2pgrid.net.link import Inbound, Link, Reply
 from p2pgrid.protocol.messages import Search
 from p2pgrid.protocol.queries import Query
+from p2pgrid.protocol.records import NodeRecord, SignedRecord, sign
 from tests.contract.peers import WAIT_S, Grid, ask, echo, link
-from tests.contract.worlds import peer_of
+from tests.contract.worlds import peer_of, seed_of
+
+
+def record(addresses: Sequence[str], *, seq: int = 1) -> SignedRecord:
+    """Of peer 2."""
+    expires = int(time.time()) + 600
+    body = NodeRecord("domain", "clinic", tuple(addresses), seq=seq, expires=expires)
+    return sign(body, signing_key=seed_of(2))
 
 
 def test_a_peer_asks_another_and_is_answered(grid: Grid) -> None:
@@ -109,3 +119,33 @@ def test_answers_may_come_from_any_thread(grid: Grid, threads: ThreadPoolExecuto
     assert [future.result(WAIT_S).message for future in futures] == [
         Search(Query(exact_tags=(str(n),))) for n in range(50)
     ]
+
+
+def test_a_peer_is_reached_where_its_record_says(grid: Grid) -> None:
+    one, two = grid.peer(1), grid.peer(2)
+    two.put(record(two.addresses))
+    assert one.join(two.addresses) == 1
+    assert one.reach(two.peer_id).peer == two.peer_id
+    assert one.reach(two.peer_id) is link(one, two)
+    with pytest.raises(PeerUnreachableError):
+        one.reach(peer_of(9))
+
+
+def test_a_peer_that_moved_is_reached_past_the_cache(libp2p: Grid) -> None:
+    """For half a minute a record counts as the newest, unless nobody answers there."""
+    meeting, two = libp2p.peer(3), libp2p.peer(2)
+    one = libp2p.peer(1, listen=())  # it stores nothing for others
+    assert [peer.join(meeting.addresses) for peer in (one, two)] == [1, 1]
+    old = two.addresses
+    two.put(record(old))
+    assert one.get(two.peer_id).addresses == old
+    two.stop()
+    two = libp2p.peer(2)
+    assert two.addresses != old
+    assert two.join(meeting.addresses) == 1
+    two.put(record(two.addresses, seq=2))
+    assert one.get(two.peer_id).addresses == old
+    assert one.reach(two.peer_id).peer == two.peer_id
+    two.stop()
+    with pytest.raises(PeerUnreachableError):
+        one.reach(two.peer_id)

@@ -4,6 +4,7 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal, TypeVar
 
 import pytest
 
@@ -25,21 +26,23 @@ from p2pgrid.protocol.messages import Account
 from p2pgrid.testing.network import MemoryNetwork
 from tests.fabric.gates import GATES, Gate
 
+Result = TypeVar("Result")
+
 
 class FabricNode:
     """A node on the memory network; ``crash`` and ``start`` go through its files."""
 
-    def __init__(self, grid: "Grid", name: str, kind: Kind, networks: tuple[str, ...]) -> None:
-        self.directory = NodeDirectory(grid.home / name)
-        self.directory.create(NodeSettings(name=name, kind=kind, port=1, networks=networks))
-        self._grid = grid
+    def __init__(self, grid: "Grid", settings: NodeSettings, *, has_owner: bool) -> None:
+        self.directory = NodeDirectory(grid.home / settings.name)
+        self.directory.create(settings)
+        self._grid, self._has_owner = grid, has_owner
         self.start()
 
     def start(self) -> None:
         """Starts from the directory."""
         settings = self.directory.settings()
         self.state = State(self.directory.database)
-        if not self.state.accounts():
+        if self._has_owner and not self.state.accounts():
             self.state.enrol(self._grid.owner_account(self.directory.peer_id(), settings.name))
         self.store = Store(self.directory.objects)
         self.registry = Registry(self.directory.path / "registry.db")
@@ -68,6 +71,14 @@ class FabricNode:
         self.state.close()
         self.registry.close()
 
+    def on_state(self, work: Callable[[State], Result]) -> Result:
+        """Works on the state where the node does, so that no two transactions meet."""
+
+        async def on_loop() -> Result:
+            return work(self.state)
+
+        return self.node._loop.run(on_loop())
+
     @property
     def address(self) -> str:
         """Where others reach it."""
@@ -91,10 +102,17 @@ class Grid:
         self.nodes: list[FabricNode] = []
 
     def launch(
-        self, name: str, kind: Kind = "domain", *, networks: tuple[str, ...] = ()
+        self,
+        name: str,
+        kind: Kind = "domain",
+        *,
+        networks: tuple[str, ...] = (),
+        signup: Literal["closed", "open"] = "closed",
+        has_owner: bool = True,
     ) -> FabricNode:
         """Makes and starts a node."""
-        node = FabricNode(self, name, kind, networks)
+        settings = NodeSettings(name=name, kind=kind, port=1, networks=networks, signup=signup)
+        node = FabricNode(self, settings, has_owner=has_owner)
         self.nodes.append(node)
         return node
 

@@ -10,9 +10,9 @@ import pytest
 from actors.gateway import Answer
 from actors.ports import DatasetEntry
 from actors.state import State
+from p2pgrid.client.local_list import DamagedFileWarning
 from p2pgrid.client.peers import KnownPeers
 from p2pgrid.errors import (
-    ConfigError,
     ForgedRecordError,
     InternalError,
     NetworkUnreachableError,
@@ -169,9 +169,11 @@ def test_no_value_is_in_any_text_that_somebody_else_may_see(
     assert not [text for text in texts if str(SECRET) in text]
 
 
-def test_a_damaged_list_of_known_peers_is_told_not_overwritten(grid: Grid) -> None:
+def test_a_damaged_list_of_known_peers_is_set_aside_and_begins_anew(grid: Grid) -> None:
     path = grid.home / "peers.json"
     path.write_text("{")
-    with pytest.raises(ConfigError, match=r"peers\.json"):
-        KnownPeers(path).all()
-    assert path.read_text() == "{"
+    with pytest.warns(DamagedFileWarning, match=r"peers\.json"):
+        assert KnownPeers(path).all() == ()
+    (aside,) = grid.home.glob("peers.json.damaged-*")
+    assert aside.read_text() == "{"
+    assert not path.exists()

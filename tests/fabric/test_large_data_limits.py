@@ -77,7 +77,7 @@ def test_a_start_removes_what_no_dataset_names_but_nothing_young(grid: Grid) -> 
     os.utime(objects / "old.npy", (now, now))
     bob.start()
     assert kinds_of(bob) == [".npy", ".npy", ".npy", ".npy.new"]
-    transfers_in(objects, orphan_s=-1.0).clean_up({pointer_id(owner)})
+    transfers_in(objects, orphan_s=-1.0).clean_up(lambda: {pointer_id(owner)})
     assert kinds_of(bob) == [".npy"]
     np.testing.assert_array_equal(owner.datasets[0].pointers[0].get(), LARGE)
 

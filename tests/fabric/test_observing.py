@@ -163,8 +163,9 @@ def test_nodes_of_one_process_count_apart_and_on_loopback_only(
     assert not [name for name in scrape(other) if name[0] == "p2pgrid_requests_total"]
     for node in (bob, other):
         assert node.node.metrics.startswith("http://127.0.0.1:")
-        sockets = node.node._metrics._server.sockets
-        assert [listening.getsockname()[0] for listening in sockets] == ["127.0.0.1"]
+        server = node.node._metrics._server
+        assert server is not None
+        assert [listening.getsockname()[0] for listening in server.sockets] == ["127.0.0.1"]
 
 
 @pytest.mark.usefixtures("no_connections")

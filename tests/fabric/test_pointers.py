@@ -28,7 +28,8 @@ B = np.arange(12, dtype=np.int32).reshape(4, 3)
 
 @pytest.fixture
 def a(owner: DomainClient) -> TensorPointer:
-    return owner.publish("a", A).pointers[0]
+    pointer: TensorPointer = owner.publish("a", A).pointers[0]
+    return pointer
 
 
 @pytest.fixture

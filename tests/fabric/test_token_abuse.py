@@ -478,7 +478,7 @@ def test_policy_decides_at_the_time_of_use(stage: Stage) -> None:
     service._datasets.allowed[dataset] = frozenset()
     with pytest.raises(GetNotPermittedError):
         ask(stranger.link, Get(stage.mine._id), Value)
-    del service._names["ana"]
+    service._members.forget("ana")
     with pytest.raises(CapabilityError) as refused:
         ask(stranger.link, Get(stage.mine._id), Value)
     assert refused.value.reason == "account"

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import socket
 import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,10 @@ from actors.journal import Journal
 from actors.layout import NodeDirectory, NodeSettings
 from actors.ports import DatasetEntry, TensorEntry
 from actors.store import Store
+from p2pgrid.client.local_list import DamagedFileWarning
 from p2pgrid.client.peers import KnownPeer, KnownPeers
 from p2pgrid.client.wallet import Wallet
-from p2pgrid.errors import ConfigError, NodeError, WalletError
+from p2pgrid.errors import NodeError, WalletError
 from p2pgrid.ids import DatasetId, ObjectId
 from p2pgrid.protocol.arrays import header_of
 from p2pgrid.protocol.messages import Operate
@@ -68,13 +70,12 @@ def wallets() -> list[bytes]:
 
 
 def known_peers(data: bytes) -> None:
-    """Any ``peers.json`` is a tuple of peers, or ``ConfigError``."""
+    """Any ``peers.json`` is a tuple of peers, or is set aside."""
     path = _folder("peers") / "peers.json"
     _put(path, data)
-    try:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DamagedFileWarning)
         known = KnownPeers(path).all()
-    except ConfigError:
-        return
     assert all(isinstance(address, str) for peer in known for address in peer.addresses)
 
 

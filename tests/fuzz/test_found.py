@@ -12,10 +12,10 @@ from multiaddr import Multiaddr
 from actors import channel, frames
 from actors.catalog import Catalog
 from actors.layout import NodeDirectory
+from p2pgrid.client.local_list import DamagedFileWarning
 from p2pgrid.client.peers import KnownPeers
 from p2pgrid.client.wallet import Wallet
 from p2pgrid.errors import (
-    ConfigError,
     NodeError,
     RemoteProtocolError,
     UnavailableError,
@@ -110,10 +110,10 @@ FILES = [b"\xff", b'"\xff"', b"[" * 5000, b'{"a":' * 5000, b'[{"peer_id":"\xff"}
 
 
 @pytest.mark.parametrize("content", FILES)
-def test_known_peers_that_are_no_text_are_a_config_error(content: bytes, tmp_path: Path) -> None:
+def test_known_peers_that_are_no_text_are_set_aside(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "peers.json").write_bytes(content)
-    with pytest.raises(ConfigError, match="damaged"):
-        KnownPeers(tmp_path / "peers.json").all()
+    with pytest.warns(DamagedFileWarning):
+        assert KnownPeers(tmp_path / "peers.json").all() == ()
 
 
 NESTED_WALLETS = [

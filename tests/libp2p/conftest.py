@@ -54,10 +54,14 @@ class Clinic:
             text=True,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
+        self.take(process)
+        return process
+
+    def take(self, process: "subprocess.Popen[str]") -> None:
+        """Waits until a process serves the directory, and ends it at the end."""
         self.processes.append(process)
         assert process.stdout is not None
         self.addresses = json.loads(process.stdout.readline())["addresses"]
-        return process
 
     def start_here(self, *, timing: Timing = DEFAULT_TIMING) -> Node:
         """Serves the directory in this process, which is quicker."""

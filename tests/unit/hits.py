@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import time
 from typing import NamedTuple, cast
 
 import msgspec
@@ -14,9 +15,7 @@ from p2pgrid.protocol.columns import Column
 from p2pgrid.protocol.records import DatasetRecord, Split, TensorInfo, sign
 from p2pgrid.protocol.schemas import SPLITS, DatasetSchema, TensorSchema
 
-NOW = 1_800_000_000
-LATER = 4_000_000_000
-DAY_S = 24 * 3600
+HOUR_S = 3600
 
 DEATHS = TensorSchema("deaths", (Column("deaths", "int64", 0, 1000),))
 REGION = TensorSchema("region", (Column("region", "int64", 0, 99),))
@@ -63,7 +62,7 @@ def record(name: str = "deaths", domain: str = "UCSF", **fields: object) -> Data
         tensors=arrays("deaths", 4),
         version=1,
         seq=1,
-        expires=LATER,
+        expires=int(time.time()) + HOUR_S,
     )
     return msgspec.structs.replace(made, **fields)
 

@@ -9,7 +9,15 @@ from hypothesis import given, strategies as st
 from p2pgrid.config import Limits
 from p2pgrid.errors import GetNotPermittedError, PermissionDeniedError
 from p2pgrid.ids import DatasetId, ObjectId
-from p2pgrid.policy.access import Allowed, Label, Sources, may_get, require_get, require_owner
+from p2pgrid.policy.access import (
+    EVERYBODY,
+    Allowed,
+    Label,
+    Sources,
+    may_get,
+    require_get,
+    require_owner,
+)
 from p2pgrid.policy.objects import SessionObjects
 from p2pgrid.protocol.messages import Account, Op, Operand, Role
 from p2pgrid.protocol.operations import ArrayMeta
@@ -67,12 +75,22 @@ def test_one_more_operand_never_widens_access(
 
 @given(name=names, other=names, sources=sources, allowed=policies, data=st.data())
 def test_a_permission_helps_only_whom_it_names(
-    name: str, other: str, sources: Sources, allowed: Allowed, data: st.DataObject
+    name: str,
+    other: str,
+    sources: Sources,
+    allowed: dict[DatasetId, frozenset[str]],
+    data: st.DataObject,
 ) -> None:
     dataset = data.draw(st.sampled_from(DATASETS))
     wider = {**allowed, dataset: allowed.get(dataset, frozenset()) | {other}}
     before, after = (may_get(account(name), sources, policy) for policy in (allowed, wider))
     assert after == before if name != other else after >= before
+
+
+@given(name=names, sources=sources)
+def test_a_dataset_that_is_not_private_is_for_every_account(name: str, sources: Sources) -> None:
+    allowed = dict.fromkeys(DATASETS, EVERYBODY)
+    assert may_get(account(name), sources, allowed) == (bool(sources) and UNKNOWN not in sources)
 
 
 @pytest.mark.parametrize("name", ["", "an", "ann ", "Ann", "annn"])

@@ -153,6 +153,6 @@ def test_c34_an_entity_has_a_random_id_a_budget_and_public_metadata() -> None:
         (UID, {str(i): i for i in range(33)}, "33 entries"),
     ],
 )
-def test_an_entity_that_cannot_be_is_refused(uid: Any, metadata: Any, says: str) -> None:
+def test_c34_an_entity_that_cannot_be_is_refused(uid: Any, metadata: Any, says: str) -> None:
     with pytest.raises(SchemaError, match=says):
         Entity(uid, BUDGET, metadata)

@@ -79,6 +79,7 @@ class Actors:
             "addresses": [ADDRESS] if command in {"start", "status"} else [],
             "gateway_pid": 0,
             "metrics": "",
+            "url": "",
         }
 
     @property
@@ -459,9 +460,8 @@ def test_the_wallet_reveals_exports_and_imports(home: Path, tmp_path: Path) -> N
     assert wallet.reveal(PEER) == revealed["prikey"]
 
 
-def test_the_wallet_gets_a_passphrase(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("home")
+def test_the_wallet_gets_a_passphrase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Answer("wallet", "new", PEER)
     (tmp_path / "pass").write_text("the new one")
     assert Answer("wallet", "passphrase", f"--new-file={tmp_path / 'pass'}").code == 0

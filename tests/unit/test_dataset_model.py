@@ -175,9 +175,11 @@ def test_tags_are_spelled_in_one_way_and_come_once() -> None:
     assert prepared(tags=["#A", "a", "b"]).tags == ("a", "b")
 
 
-def test_c40_a_tensor_of_one_column_keeps_its_shape() -> None:
+def test_c40_a_tensor_of_one_column_has_one_shape() -> None:
     schema = DatasetSchema.of("s", {"x": TensorSchema("s", (Column("weight", "float64", 0, 10),))})
-    assert prepared(schema=schema, tensors={"x": [3.5, 4.0]}).tensors["x"].shape == (2,)
+    for values in ([3.5, 4.0], [[3.5], [4.0]]):
+        tensor = prepared(schema=schema, tensors={"x": values}).tensors["x"]
+        assert (tensor.shape, tensor.columns["weight"].tolist()) == ((2, 1), [3.5, 4.0])
 
 
 # --- C30, C33: splits, bounds -----------------------------------------------------------------

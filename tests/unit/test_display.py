@@ -42,6 +42,7 @@ DATASET = DatasetRecord(
 )
 CLASS = ActorClassInfo("Counter", (), (), EVIL)
 STATUS = {
+    "url": EVIL,
     "name": EVIL,
     "kind": "domain",
     "isolation": "cluster",
@@ -69,7 +70,9 @@ def _printed() -> dict[str, Any]:
         "actor": ActorPointer(home, ObjectId(b"o" * 16), ActorClass(CLASS), None),
         "actor class": ActorClasses(home, (CLASS,))["Counter"],
         "actor classes": ActorClasses(home, (CLASS,)),
-        "network": NetworkClient(nobody, peer_id=PEER, record=NODE, read=nobody),
+        "network": NetworkClient(
+            nobody, peer_id=PEER, name=EVIL, address=EVIL, addresses=(), find=nobody
+        ),
         "node": Node(STATUS, nobody),
         "users": UserList((ANA,)),
         "holdings": HeldObjects(Holdings((HELD,), 1)),
@@ -103,6 +106,16 @@ def test_a_handle_prints_in_one_line_and_as_a_table_of_two_columns() -> None:
     assert shown._repr_html_() == (
         "<table><tr><th>Shown at bob</th><th></th></tr><tr><td>shape</td><td>(5, 3)</td></tr>"
         "<tr><td>about</td><td>two lines</td></tr></table>"
+    )
+
+
+def test_the_address_of_a_node_is_shown_whole() -> None:
+    address = f"/ip4/192.0.2.7/tcp/4001/p2p/{'1' * 60}"
+    nobody: Any = None
+    node = Node({**STATUS, "name": "bob", "addresses": [address]}, nobody)
+    assert f"<Node domain bob at {address}: " in repr(node)
+    assert repr(Node({**STATUS, "name": "bob", "addresses": []}, nobody)).startswith(
+        "<Node domain bob: "
     )
 
 

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from p2pgrid.client.codebook import CodeBook, read_code_book
 from p2pgrid.client.import_plan import ImportPlan, plan_import
 from p2pgrid.client.sources import read_source
+from p2pgrid.client.table_files import read_file
 from p2pgrid.errors import (
     BoundsError,
     BudgetPolicyError,
@@ -179,8 +182,8 @@ def test_a_budget_in_the_book_is_in_order() -> None:
     assert issubclass(BudgetPolicyError, ValueError)  # which is how a reader of TOML sees it
 
 
-@pytest.mark.parametrize("text", ["a = " + "[" * 10_000, "x" * ((1 << 20) + 1)])
-def test_a_book_that_is_too_deep_or_too_long_is_refused(text: str) -> None:
+@pytest.mark.parametrize("text", ["a = " + "[" * 10_000, "x" * ((1 << 20) + 1), b"a = '\xff'"])
+def test_a_book_that_is_too_deep_or_too_long_or_no_text_is_refused(text: str | bytes) -> None:
     with pytest.raises(SchemaError, match="code book"):
         read_code_book(text)
 
@@ -194,10 +197,29 @@ def test_a_column_that_the_book_does_not_know_is_never_published(tmp_path: Path)
         planned(tmp_path, book(), text)
 
 
-@pytest.mark.parametrize("column", ["mother", "kg", "zip"])
+@pytest.mark.parametrize("column", ["mother", "kg"])
 def test_a_column_that_the_file_lacks_is_named(column: str, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=f"does not know: other.*lacks columns .* {column}"):
         planned(tmp_path, book(), FILE.replace(column, "other", 1))
+
+
+def test_a_column_that_is_left_out_is_not_read_and_need_not_be_there(tmp_path: Path) -> None:
+    births = tmp_path / "births.parquet"
+    columns = {"mother": [7, 8], "sex": ["male", "female"], "kg": [3.5, 4.0]}
+    when = pa.array([1, 2], pa.timestamp("s"))  # which cannot be published
+    for table in (columns, {**columns, "zip": when}):
+        pq.write_table(pa.table(table), births)
+        cells = read_file(births, leave_out=book().unread)
+        plan = plan_import(book(), {"train": cells})
+        assert plan.public.rows == {"train": 2}
+    with pytest.raises(SourceError, match="datetime64"):
+        read_file(births)
+
+
+def test_an_entity_that_is_left_out_still_says_whose_a_row_is(tmp_path: Path) -> None:
+    using = book(("[columns.zip]", "[columns.mother]\ndrop = true\n[columns.zip]"))
+    assert using.unread == ("zip",)
+    assert len(planned(tmp_path, using).dataset.entities) == 2
 
 
 def test_values_are_held_against_the_book(tmp_path: Path) -> None:

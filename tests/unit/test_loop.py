@@ -27,7 +27,6 @@ class Quiet:
     by_capability: frozenset[type[Message]] = frozenset()
 
     def account_of(self, _: bytes) -> None: ...
-    def account_named(self, _: str) -> None: ...
     def mint(self, account: Account) -> bytes:  # noqa: ARG002
         raise AuthenticationError(domain=self.name)
 

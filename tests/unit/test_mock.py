@@ -143,7 +143,7 @@ def test_c32_a_mock_of_columns_of_one_dtype_is_one_array() -> None:
     assert (mock.shape, mock.dtype) == ((5, 2), np.float32)
     images = TensorSchema("s", (Column("image", "uint8", 0, 255, shape=(2, 3)),))
     assert mock_tensor(images, 5).shape == (5, 2, 3)
-    assert mock_tensor(TensorSchema("s", columns[:1]), 5).shape == (5,)
+    assert mock_tensor(TensorSchema("s", columns[:1]), 5).shape == (5, 1)
 
 
 def test_c32_cells_with_a_shape_stay_arrays_beside_other_columns() -> None:

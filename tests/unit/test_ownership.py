@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from p2pgrid.errors import SourceError
-from p2pgrid.protocol.ownership import by_key, by_number, one_entity_per_row
+from p2pgrid.protocol.ownership import by_key, one_entity_per_row
 
 keys = st.integers(0, 5) | st.nothing()
 splits = st.dictionaries(
@@ -44,14 +44,6 @@ def test_a_column_of_keys_gives_equal_keys_one_entity(given_keys: dict[str, list
 
 @settings(max_examples=60)
 @given(given_keys=splits)
-def test_numbers_without_gaps_are_taken_as_they_are(given_keys: dict[str, list[int]]) -> None:
-    numbers = {split: owner.index() for split, owner in by_key("p", given_keys).splits.items()}
-    for split, owner in by_number(numbers).items():
-        np.testing.assert_array_equal(owner.index(), numbers[split])
-
-
-@settings(max_examples=60)
-@given(given_keys=splits)
 def test_every_entity_has_a_row_in_some_split(given_keys: dict[str, list[int]]) -> None:
     owners = by_key("p", given_keys).splits.values()
     counts = sum(owner.counts() for owner in owners)
@@ -63,25 +55,10 @@ def test_every_entity_has_a_row_in_some_split(given_keys: dict[str, list[int]]) 
     ("entities", "dtype"), [(1, "uint8"), (256, "uint8"), (257, "uint16"), (65_537, "uint32")]
 )
 def test_a_map_takes_the_smallest_numbers_that_do(entities: int, dtype: str) -> None:
-    owner = by_number({"train": np.arange(entities)})["train"]
+    owner = by_key("patient", {"train": np.arange(entities)}).splits["train"]
     assert owner.owners is not None
     assert owner.owners.dtype == dtype
     assert not owner.owners.flags.writeable
-
-
-@pytest.mark.parametrize(
-    ("owners", "says"),
-    [
-        ([0, 2], "1 of them have no row"),
-        ([-1, 0], "from 0 on"),
-        ([0.0, 1.0], "from 0 on"),
-        ([[0], [1]], "one per row of train"),
-        (["a"], "whole numbers"),
-    ],
-)
-def test_a_map_that_is_none_is_refused(owners: Any, says: str) -> None:
-    with pytest.raises(SourceError, match=says):
-        by_number({"train": owners})
 
 
 def test_more_entities_than_there_can_be_are_refused() -> None:

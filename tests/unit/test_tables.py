@@ -36,16 +36,23 @@ def test_a_table_without_rows_has_its_columns() -> None:
     assert list(made.columns) == ["id", "about"]
     assert made.index.name == "name"
     assert len(made) == 0
-    assert "about" in repr(made)
+    assert repr(made) == "name  id  about"
+    assert repr(table([], COLUMNS)) == "name  id  about"
 
 
 def test_the_note_is_shown_and_stays_with_parts_of_the_table() -> None:
     made = _made(note="offline <now>")
-    assert repr(made).endswith("offline <now>")
+    assert repr(made).endswith("\noffline <now>")
     assert "offline &lt;now&gt;" in made._repr_html_()
     assert made[made.id > 3].note == "offline <now>"
     assert isinstance(made.head(1), Table)
     assert isinstance(made, pd.DataFrame)
+
+
+def test_a_note_may_have_several_lines() -> None:
+    made = _made(note="AMA: no answer\nCDC: \x1b[2J")
+    assert repr(made).endswith("\nAMA: no answer\nCDC: \N{REPLACEMENT CHARACTER}[2J")
+    assert made._repr_html_().count("<p>") == 2
 
 
 def test_control_characters_and_markup_of_others_do_nothing() -> None:

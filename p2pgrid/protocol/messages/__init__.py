@@ -94,15 +94,20 @@ from p2pgrid.protocol.messages.sessions import (
     Accounts,
     Begin,
     Challenge,
+    Claim,
     Enrol,
+    Enrolled,
     Holding,
     Holdings,
     ListAccounts,
     ListObjects,
     Login,
+    PasswordLogin,
+    RemoveAccount,
     Revoke,
     Role,
     Session,
+    SignUp,
     label_of,
 )
 from p2pgrid.protocol.messages.transfers import (
@@ -126,7 +131,12 @@ Message = (
     | Login
     | Session
     | Revoke
+    | SignUp
+    | PasswordLogin
+    | Enrolled
+    | Claim
     | Enrol
+    | RemoveAccount
     | Account
     | ListAccounts
     | Accounts
@@ -210,6 +220,7 @@ __all__ = [
     "CancelCall",
     "Challenge",
     "Chunk",
+    "Claim",
     "Classes",
     "CloseTransfer",
     "Deposit",
@@ -220,6 +231,7 @@ __all__ = [
     "Durable",
     "EncodedCapability",
     "Enrol",
+    "Enrolled",
     "EntitySecret",
     "FailedOp",
     "Failure",
@@ -262,6 +274,7 @@ __all__ = [
     "Part",
     "PartKind",
     "Parts",
+    "PasswordLogin",
     "Peer",
     "Place",
     "PublicKey",
@@ -270,6 +283,7 @@ __all__ = [
     "Ready",
     "Record",
     "Records",
+    "RemoveAccount",
     "Reserve",
     "Reserved",
     "Results",
@@ -280,6 +294,7 @@ __all__ = [
     "SendChunk",
     "Session",
     "Shape",
+    "SignUp",
     "Slice",
     "Spent",
     "Tags",

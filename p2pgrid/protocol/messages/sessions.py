@@ -1,8 +1,9 @@
 """Who is there, who logs in, and who may."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
+from typing_extensions import override
 
 from p2pgrid.protocol.messages.base import (
     WIRE_VERSION,
@@ -19,6 +20,10 @@ MAX_HOLDINGS = 256
 MAX_SOURCES_TOLD = 4
 
 Role = Literal["scientist", "owner"]
+
+Statement = Annotated[bytes, Meta(max_length=1024)]
+
+Signature = Annotated[bytes, Meta(min_length=64, max_length=64)]
 
 
 class Begin(BaseMessage, frozen=True, tag="begin"):
@@ -49,8 +54,8 @@ class Login(BaseMessage, frozen=True, tag="login"):
     With a capability, the key is its audience, and the login is by what the capability gives.
     """
 
-    statement: Annotated[bytes, Meta(max_length=1024)]
-    signature: Annotated[bytes, Meta(min_length=64, max_length=64)]
+    statement: Statement
+    signature: Signature
     capability: EncodedCapability = b""
 
 
@@ -87,11 +92,69 @@ class Enrol(BaseMessage, frozen=True, tag="enrol"):
 
 
 class Account(BaseMessage, frozen=True, tag="account", gc=False):
-    """An enrolled account."""
+    """An account and one of its keys; an account with several keys is told once for each."""
 
     name: Name
     public_key: PublicKey
     role: Role
+
+
+Proof = Annotated[bytes, Meta(min_length=32, max_length=32)]
+"""What a client makes of a password for one domain and account; the password stays with it."""
+
+
+class _Hidden(BaseMessage, frozen=True):
+    """A message whose text forms show nothing of it."""
+
+    @override
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(<secret>)"
+
+    @override
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return []
+
+
+class SignUp(_Hidden, frozen=True, tag="sign-up"):
+    """Somebody makes an account with a password; the key of the login statement is its first.
+
+    The statement is over the nonce of this link, as in ``Login``, which comes next.
+    """
+
+    name: Name
+    proof: Proof
+    statement: Statement
+    signature: Signature
+
+
+class PasswordLogin(_Hidden, frozen=True, tag="password-login"):
+    """Gives the key of the login statement to the account with this password, beside its others."""
+
+    name: Name
+    proof: Proof
+    statement: Statement
+    signature: Signature
+
+
+class Enrolled(BaseMessage, frozen=True, tag="enrolled"):
+    """The key belongs to the account now; the id stays with the account for its life."""
+
+    account: Name
+    user_id: Id
+
+
+class Claim(_Hidden, frozen=True, tag="claim"):
+    """Whoever has the setup token makes the key of the login statement the first owner's."""
+
+    token: Id
+    statement: Statement
+    signature: Signature
+
+
+class RemoveAccount(BaseMessage, frozen=True, tag="remove-account"):
+    """An owner removes an account with its keys and its password; what runs by it ends."""
+
+    name: Name
 
 
 class ListAccounts(BaseMessage, frozen=True, tag="list-accounts"):
@@ -99,7 +162,7 @@ class ListAccounts(BaseMessage, frozen=True, tag="list-accounts"):
 
 
 class Accounts(BaseMessage, frozen=True, tag="accounts"):
-    """All accounts of a domain."""
+    """All accounts of a domain, once for each of their keys, by name."""
 
     accounts: Annotated[tuple[Account, ...], Meta(max_length=100_000)]
 

@@ -1,0 +1,68 @@
+"""A process that kills itself at a step of a publication, as a crash or a power cut would.
+
+    python striking.py node DIRECTORY STEP
+    python striking.py program HOME ADDRESS STEP
+
+A step is ``module:name before|after N``: the Nth call of a function, or of a method of a class.
+The node serves as ``node_process.py`` does; the program publishes ``TENSORS`` as ``data``.
+"""
+
+import importlib
+import itertools
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from actors.layout import NodeDirectory
+from p2pgrid import Client, DomainClient
+from p2pgrid.client.launch import OWNER
+from tests.libp2p.node_process import serve
+
+MIB = 1 << 20
+TENSORS: dict[str, "np.ndarray[Any, Any]"] = {
+    "train": np.arange(8 * MIB, dtype=np.uint8),
+    "test": np.arange(4 * MIB, dtype=np.uint8)[::-1],
+    "labels": np.arange(1000),
+}
+"""Two that are uploaded, and one that travels in the message."""
+
+
+def strike(step: str) -> None:
+    """From now on this process dies at the step."""
+    place, when, number = step.split()
+    module, _, name = place.partition(":")
+    *path, function = name.split(".")
+    owner: Any = importlib.import_module(module)
+    for part in path:
+        owner = getattr(owner, part)
+    real, calls = getattr(owner, function), itertools.count(1)
+
+    def struck(*args: Any, **settings: Any) -> Any:
+        is_last = next(calls) == int(number)
+        if is_last and when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = real(*args, **settings)
+        if is_last:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    setattr(owner, function, struck)
+
+
+def main(kind: str, where: str, *rest: str) -> None:
+    """Serves, or publishes, until the step."""
+    strike(rest[-1])
+    if kind == "node":
+        serve(NodeDirectory(Path(where)))
+        return
+    domain = Client(Path(where)).connect(rest[0])
+    assert isinstance(domain, DomainClient)
+    domain.login(OWNER).publish("data", TENSORS)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
