@@ -3,8 +3,12 @@
 It verifies what it indexes; its clients verify again.
 """
 
+import asyncio
 from collections.abc import Mapping
 from types import MappingProxyType
+from weakref import WeakValueDictionary
+
+import msgspec
 
 from actors.capabilities import Granted
 from actors.gateway import Answer, Handler, LinkSession
@@ -12,7 +16,7 @@ from actors.meter import Load
 from actors.ports import Census, RegistryPort
 from actors.record_book import RecordBook
 from p2pgrid.errors import AuthenticationError, PermissionDeniedError
-from p2pgrid.ids import PeerId
+from p2pgrid.ids import PeerId, peer_id_of
 from p2pgrid.net.link import Link
 from p2pgrid.net.relay import Relay
 from p2pgrid.policy.leases import Lease, Owner
@@ -27,6 +31,7 @@ from p2pgrid.protocol.messages import (
     Reserved,
     Search,
 )
+from p2pgrid.protocol.records import SignedRecord
 
 
 class Network:
@@ -41,6 +46,7 @@ class Network:
         self._registry, self._book, self._relay = registry, book, relay
         self._joined: dict[PeerId, Link] = {}
         """The link on which each peer listed itself last."""
+        self._turns: WeakValueDictionary[PeerId, asyncio.Lock] = WeakValueDictionary()
         self.handlers: Mapping[type[Message], Handler] = MappingProxyType(
             {
                 Join: self._join,
@@ -85,10 +91,14 @@ class Network:
         return self._book.node_record()
 
     async def _join(self, session: LinkSession, message: Join, _: object) -> Answer:
-        """Lists the peer at the other end of the link; nobody can list somebody else."""
-        await self._registry.join(
-            session.link.peer, message.node, message.datasets, more=message.more
-        )
+        """Lists the peer at the other end of the link; nobody can list somebody else.
+
+        Each peer has one page indexed at a time, so that none of them keeps searches waiting.
+        """
+        peer = session.link.peer
+        turn = self._turns[peer] = self._turns.get(peer) or asyncio.Lock()
+        async with turn:
+            await self._registry.join(peer, message.node, message.datasets, more=message.more)
         self._joined = {peer: link for peer, link in self._joined.items() if link.is_open}
         self._joined[session.link.peer] = session.link
         return Answer(Done())
@@ -99,8 +109,11 @@ class Network:
 
     def _online(self, census: Census) -> dict[PeerId, str]:
         """The listed domains whose link is alive on which they joined."""
-        alive = {peer for peer, link in self._joined.items() if link.is_open}
+        alive = self._alive()
         return {peer: name for peer, name in census.domains.items() if peer in alive}
+
+    def _alive(self) -> set[PeerId]:
+        return {peer for peer, link in self._joined.items() if link.is_open}
 
     async def _describe(self, _: LinkSession, __: Describe, ___: object) -> Answer:
         census = await self._registry.census()
@@ -123,4 +136,11 @@ class Network:
         if not message.query:
             raise PermissionDeniedError(action="listing everything", domain=self.name)
         found = await self._registry.search(message.query, after=message.after, limit=message.limit)
-        return Answer(found)
+        alive = self._alive()
+        offline = (n for n, record in enumerate(found.records) if signer_of(record) not in alive)
+        return Answer(msgspec.structs.replace(found, offline=tuple(offline)))
+
+
+def signer_of(record: bytes) -> PeerId:
+    """Whose record it is; it was verified when it was listed."""
+    return peer_id_of(SignedRecord.decode(record).public_key)

@@ -13,13 +13,14 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
+from sqlite3 import Connection
 from typing import TypeVar
 
 from actors.listing import Listing, remove_expired
 from actors.ports import Census
-from actors.registry_file import open_registry
+from actors.registry_file import open_registry, used_bytes
 from actors.search_index import selections
-from p2pgrid.errors import QuotaExceededError, RecordError, StaleRecordError
+from p2pgrid.errors import RecordError, RegistryFullError, StaleRecordError
 from p2pgrid.ids import PeerId
 from p2pgrid.protocol.counts import Counts
 from p2pgrid.protocol.messages import MAX_RECORD_BYTES, MAX_RECORDS, Found
@@ -31,6 +32,10 @@ Body = TypeVar("Body", NodeRecord, DatasetRecord)
 
 MAX_LISTED = 50_000
 """Datasets of one domain."""
+MAX_LISTED_BYTES = 16 << 20
+"""Of their records, so that no domain alone fills all the pages that a search reads."""
+MAX_FILE_BYTES = 8 << 30
+"""Of the file, index and all; an index takes several times the bytes of the records."""
 EXPIRED_AT_ONCE = 500
 """Datasets that leave the file with one join; searches pass over the others."""
 
@@ -41,13 +46,16 @@ SELECT number, record FROM {found} JOIN records USING (number)
 WHERE {conditions} AND found.rowid > ? ORDER BY found.rowid LIMIT ?
 """
 COUNTS = """
-WITH by_schema AS MATERIALIZED (
-    SELECT schema, count(*) AS datasets, sum(tensors) AS tensors FROM {found}
-    WHERE {conditions} GROUP BY schema
+WITH total AS MATERIALIZED (
+    SELECT count(*) AS datasets, ifnull(sum(tensors), 0) AS tensors,
+        '[' || ifnull(group_concat(DISTINCT schema), '') || ']' AS schemas
+    FROM {found} WHERE {conditions}
 )
-SELECT count(schema), ifnull(sum(datasets), 0), ifnull(sum(tensors), 0), (
-    SELECT count(DISTINCT id) FROM tensor_schemas WHERE schema IN (SELECT schema FROM by_schema)
-) FROM by_schema
+SELECT json_array_length(schemas), datasets, tensors, (
+    SELECT count(DISTINCT id) FROM tensor_schemas WHERE schema IN (
+        SELECT value FROM json_each(schemas)
+    )
+) FROM total
 """
 
 
@@ -60,9 +68,12 @@ class Registry:
         *,
         now: Callable[[], float] = time.time,
         most_listed: int = MAX_LISTED,
+        most_listed_bytes: int = MAX_LISTED_BYTES,
+        most_file_bytes: int = MAX_FILE_BYTES,
     ) -> None:
         self._journal = open_registry(path)
         self._now, self._most_listed = now, most_listed
+        self._most_listed_bytes, self._most_file_bytes = most_listed_bytes, most_file_bytes
 
     def join(
         self, peer: str, node: bytes, datasets: Sequence[bytes], *, more: bool = False
@@ -73,7 +84,7 @@ class Registry:
 
         Raises:
             RecordError: a record is forged, expired, older than the known one, or not the peer's.
-            QuotaExceededError: the domain has more datasets than fit.
+            RegistryFullError: the domain has more datasets, or longer ones, than fit.
         """
         own = self._verified(node, peer, NodeRecord)
         bodies = [self._verified(record, peer, DatasetRecord) for record in datasets]
@@ -86,7 +97,8 @@ class Registry:
                 listing.put(record, body)
             if not more:
                 listing.remove_others()
-            self._require_room(listing.count())
+            listing.index()
+            self._require_room(connection, listing)
 
     def lists(self, peer: str) -> bool:
         """Whether a peer has joined, and its record has not expired."""
@@ -141,10 +153,15 @@ class Registry:
         known = self._journal.rows("SELECT seq FROM nodes WHERE peer = ?", peer)
         return int(known[0][0]) if known else 0
 
-    def _require_room(self, listed: int) -> None:
-        if listed > self._most_listed:
-            what = "datasets of one domain"
-            raise QuotaExceededError(what=what, needed=listed, limit=self._most_listed)
+    def _require_room(self, connection: Connection, listing: Listing) -> None:
+        listed, size = listing.size()
+        for what, needed, limit in (
+            ("datasets of one domain", listed, self._most_listed),
+            ("bytes of records of one domain", size, self._most_listed_bytes),
+            ("bytes in all", used_bytes(connection), self._most_file_bytes),
+        ):
+            if needed > limit:
+                raise RegistryFullError(what=what, needed=needed, limit=limit)
 
     def _verified(self, record: bytes, peer: str, kind: type[Body]) -> Body:
         body, _ = verify(

@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS nodes (
 ) STRICT;
 CREATE TABLE IF NOT EXISTS datasets (
     number INTEGER PRIMARY KEY, expires INTEGER NOT NULL, tensors INTEGER NOT NULL,
-    schema INTEGER, node INTEGER NOT NULL, listing INTEGER NOT NULL,
+    schema INTEGER, node INTEGER NOT NULL, listing INTEGER NOT NULL, size INTEGER NOT NULL,
     dataset_id BLOB NOT NULL, version INTEGER NOT NULL, content BLOB NOT NULL,
     UNIQUE (node, dataset_id, version)
 ) STRICT;
@@ -50,6 +50,15 @@ def open_registry(path: Path) -> Journal:
             path.with_name(name).unlink(missing_ok=True)
     settings = f"PRAGMA user_version = {FORM}; PRAGMA cache_size = -{CACHE_KIB};"
     return Journal(path, SCHEMA + settings, is_cache=True)
+
+
+def used_bytes(connection: sqlite3.Connection) -> int:
+    """How many bytes of the file are in use; what was removed is used again before it grows."""
+    pages, free, size = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("page_count", "freelist_count", "page_size")
+    )
+    return int((pages - free) * size)
 
 
 def _form_of(path: Path) -> int:

@@ -68,6 +68,8 @@ class Inquiry:
         self.records: dict[Key, DatasetRecord] = {}
         self.rejected: Counter[str] = Counter()
         """How often it was not believed, by why; what was not believed is dropped."""
+        self.offline: set[Key] = set()
+        """Datasets whose domain it cannot reach now, as it says."""
         self.claimed: Counts | None = None
         self.failure: P2PGridError | None = None
         self.is_over = False
@@ -126,12 +128,13 @@ class Inquiry:
 
     def _take(self, found: Found) -> None:
         self.claimed = self.claimed or found.counts
-        for record in found.records:
-            problem = self._take_record(record)
+        offline = set(found.offline)
+        for number, record in enumerate(found.records):
+            problem = self._take_record(record, is_offline=number in offline)
             if problem:
                 self.rejected[problem] += 1
 
-    def _take_record(self, encoded: bytes) -> str:
+    def _take_record(self, encoded: bytes, *, is_offline: bool) -> str:
         """Why the record is dropped; empty for one that is kept."""
         try:
             record, signer = read_dataset(encoded, self._asked.signer)
@@ -145,6 +148,8 @@ class Inquiry:
             return REPEATED
         if known is None or newer(record, known):
             self.records[key] = record
+        if is_offline:
+            self.offline.add(key)
         return ""
 
     def _check_claim(self) -> None:
@@ -175,7 +180,7 @@ def ask_all(
     return inquiries
 
 
-def newest(inquiries: Iterable[Inquiry]) -> dict[Key, DatasetRecord]:
+def newest(inquiries: Sequence[Inquiry]) -> dict[Key, DatasetRecord]:
     """Every dataset once, whoever gave it: by the newest of its records."""
     found: dict[Key, DatasetRecord] = {}
     for inquiry in inquiries:
@@ -183,3 +188,13 @@ def newest(inquiries: Iterable[Inquiry]) -> dict[Key, DatasetRecord]:
             if key not in found or newer(record, found[key]):
                 found[key] = record
     return found
+
+
+def out_of_reach(found: Iterable[Key], inquiries: Sequence[Inquiry]) -> dict[Key, list[str]]:
+    """Datasets whose domain none who gave them can reach, with the names of those who say so."""
+    givers = {key: [i for i in inquiries if key in i.records] for key in found}
+    return {
+        key: [inquiry.name for inquiry in given]
+        for key, given in givers.items()
+        if all(key in inquiry.offline for inquiry in given)
+    }

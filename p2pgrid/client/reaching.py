@@ -19,6 +19,7 @@ from p2pgrid.errors import (
 )
 from p2pgrid.ids import PeerId
 from p2pgrid.net.calls import begin
+from p2pgrid.net.link import Link
 from p2pgrid.net.peer import Peer
 from p2pgrid.net.streams import peer_id_in
 from p2pgrid.protocol.proxy import Proxy
@@ -88,7 +89,10 @@ class Reaching:
             TransportError: nobody answered.
             IdentityMismatchError, RecordError, NetworkKeyError: see ``reach``.
         """
-        link = self._peer().link_to(peer_id, addresses)
+        return self._met(self._peer().link_to(peer_id, addresses), addresses)
+
+    def _met(self, link: Link, addresses: Sequence[str]) -> Reached:
+        peer_id = link.peer
         record = read_node(begin(link, timeout_s=self._timing.dial_s).record, peer_id)
         self._known.remember(
             peer_id, name=record.name, kind=record.kind, addresses=record.addresses
@@ -118,7 +122,7 @@ class Reaching:
             with contextlib.suppress(TransportError):
                 return self.dial(peer_id, known.addresses)
         self._peer().join(self._known.addresses())
-        return self.dial(peer_id, self._peer().get(peer_id).addresses)
+        return self._met(self._peer().reach(peer_id), ())
 
     def _unreachable(self, address: str, reason: str, *, network: bool) -> PeerUnreachableError:
         peer = self._known.find(PeerId(address.rpartition("/")[2]))

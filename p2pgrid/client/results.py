@@ -54,11 +54,17 @@ class SearchResults(Mapping[str, list[TensorPointer]]):
     known of nobody.
     """
 
-    def __init__(self, datasets: Sequence[DatasetPointer], inquiries: Sequence[Inquiry]) -> None:
-        """``inquiries``: who was asked, for what they did not say and what was not believed."""
+    def __init__(
+        self,
+        datasets: Sequence[DatasetPointer],
+        inquiries: Sequence[Inquiry],
+        *,
+        missing: Sequence[Missing] = (),
+    ) -> None:
+        """``inquiries``: who was asked, for their claims and for what was not believed of them."""
         self._datasets = tuple(datasets)
-        self.missing = tuple(Missing(i.name, i.problem) for i in inquiries if not i.is_whole)
-        """Who did not answer, or did not give all, and why."""
+        self.missing = tuple(missing)
+        """Networks and domains that did not answer, or not with all, and why."""
         self.rejected = tuple(
             Rejected(i.name, problem, times)
             for i in inquiries

@@ -1,20 +1,23 @@
 """Searches: of one network, of all that are known at once, and of the DHT where there is none."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
-from p2pgrid.client.asking import Asked, Inquiry, ask_all, newest
+from p2pgrid.client.asking import Asked, Inquiry, Key, ask_all, newest, out_of_reach
 from p2pgrid.client.datasets import DatasetPointer
 from p2pgrid.client.domain import DomainClient
 from p2pgrid.client.known_networks import KnownNetwork, KnownNetworks
 from p2pgrid.client.network import NetworkClient
 from p2pgrid.client.peers import KnownPeers
-from p2pgrid.client.results import SearchResults
+from p2pgrid.client.results import Missing, SearchResults
 from p2pgrid.config import Limits, Timing
-from p2pgrid.errors import InvalidQueryError, NetworkUnreachableError
+from p2pgrid.errors import InvalidQueryError, NetworkUnreachableError, NotAGridNetworkError
 from p2pgrid.ids import PeerId
+from p2pgrid.net.link import Link
 from p2pgrid.net.peer import Peer
 from p2pgrid.protocol.queries import Query
+from p2pgrid.protocol.records import DatasetRecord
 
 ENTRIES = 32
 """Domains that a search found and that are remembered: by them the DHT is entered later, and a
@@ -29,6 +32,9 @@ class Reach(Protocol):
 
     def known_network(self, known: KnownNetwork) -> NetworkClient:
         """A network of the history."""
+
+    def connect(self, address: str) -> NetworkClient | DomainClient:
+        """The node at an address."""
 
 
 class Searcher:
@@ -57,7 +63,9 @@ class Searcher:
             NetworkUnreachableError: nobody at all answered.
             NetworkKeyError: nobody did, and at least one is not in our closed network.
         """
-        inquiries = self._ask(list(map(self._network, self._networks.history())), query)
+        networks = map(self._network, self._networks.history())
+        defaults = map(self._default, self._networks.unvisited())
+        inquiries = self._ask([*networks, *defaults], query)
         if any(inquiry.has_answered for inquiry in inquiries):
             return self._results(inquiries)
         if query.exact_tags:
@@ -105,17 +113,38 @@ class Searcher:
     def _network(self, known: KnownNetwork) -> Asked:
         return Asked(known.name, lambda: self._reach.known_network(known).link(), signer=None)
 
+    def _default(self, address: str) -> Asked:
+        """A network of an institution's list that was never reached."""
+
+        def link() -> Link:
+            found = self._reach.connect(address)
+            if isinstance(found, DomainClient):
+                raise NotAGridNetworkError(address=address, problem="that is a domain")
+            return found.link()
+
+        return Asked(address, link, signer=None)
+
     def _results(self, inquiries: Sequence[Inquiry]) -> SearchResults:
+        found = newest(inquiries)
+        offline = out_of_reach(found, inquiries)
         networks = {
             signer: each.network for each in reversed(inquiries) for signer, _ in each.records
         }
-        datasets = []
-        for (signer, _), record in newest(inquiries).items():
-            domain = self._reach.domain(signer, record.domain, record.addresses)
-            domain.network = domain.network or networks[signer]
-            datasets.append(DatasetPointer(domain, record))
+        datasets = [
+            self._dataset(key[0], found[key], networks[key[0]])
+            for key in found
+            if key not in offline
+        ]
         self._remember(datasets)
-        return SearchResults(datasets, inquiries)
+        missing = [Missing(i.name, i.problem) for i in inquiries if not i.is_whole]
+        missing += _domains_offline(found, offline)
+        return SearchResults(datasets, inquiries, missing=missing)
+
+    def _dataset(self, signer: PeerId, record: DatasetRecord, network: str) -> DatasetPointer:
+        """The dataset; its domain is told by which network it was found first, for the wallet."""
+        domain = self._reach.domain(signer, record.domain, record.addresses)
+        domain.network = domain.network or network
+        return DatasetPointer(domain, record)
 
     def _remember(self, datasets: Sequence[DatasetPointer]) -> None:
         """Takes some of the domains down, as long as few are known."""
@@ -128,6 +157,18 @@ class Searcher:
                 self._known.remember(
                     domain.peer_id, name=domain.name, kind="domain", addresses=domain.addresses
                 )
+
+
+def _domains_offline(
+    found: Mapping[Key, DatasetRecord], offline: Mapping[Key, Sequence[str]]
+) -> Iterator[Missing]:
+    """Each domain once, with who says so of its first dataset."""
+    counts = Counter(peer_id for peer_id, _ in offline)
+    for key, names in offline.items():
+        count = counts.pop(key[0], 0)
+        if count:
+            problem = f"is offline, says {', '.join(names)}; its datasets: {count:,}"
+            yield Missing(found[key].domain, problem)
 
 
 def _nobody(inquiries: Sequence[Inquiry]) -> NetworkUnreachableError:

@@ -27,7 +27,7 @@ class Table(pd.DataFrame):  # type: ignore[misc]  # pandas is untyped
 
     @override
     def __repr__(self) -> str:
-        text = _shown(self).to_string(line_width=LINE)
+        text = _shown(self).to_string(line_width=LINE) if len(self) else _heading(self)
         return "\n".join((text, *map(printable, self.note.splitlines())))
 
     def _repr_html_(self) -> str:
@@ -58,6 +58,11 @@ def _shown(frame: pd.DataFrame) -> pd.DataFrame:
     shown.index = shown.index.map(_shown_cell)
     shown.columns = shown.columns.map(_shown_cell)
     return shown
+
+
+def _heading(frame: pd.DataFrame) -> str:
+    names = (frame.index.name, *frame.columns)
+    return "  ".join(str(name) for name in names if name is not None)
 
 
 def _shown_cell(cell: Any) -> Any:

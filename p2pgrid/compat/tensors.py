@@ -15,6 +15,7 @@ from p2pgrid.client import private_tensor as private_tensors
 from p2pgrid.client.display import hashed
 from p2pgrid.client.domain import DomainClient
 from p2pgrid.client.pointer import TensorPointer
+from p2pgrid.compat.nodes import DomainNode
 from p2pgrid.protocol.text import cut, printable
 
 DECIMALS = 4
@@ -59,9 +60,10 @@ class PrivateTensor(private_tensors.PrivateTensor):
     """A tensor of an owner, before it is published; it prints its values, to its owner."""
 
     @override
-    def send(self, domain: DomainClient, *, user: str | None = None) -> PointerTensor:
+    def send(self, domain: DomainNode | DomainClient, *, user: str | None = None) -> PointerTensor:
         """Publishes it; see ``p2pgrid.client.private_tensor.PrivateTensor.send``."""
-        return PointerTensor.of(super().send(domain, user=user))
+        client = domain.client if isinstance(domain, DomainNode) else domain
+        return PointerTensor.of(super().send(client, user=user))
 
     @override
     def __repr__(self) -> str:

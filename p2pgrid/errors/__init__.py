@@ -31,6 +31,7 @@ P2PGridError
 │   ├── RemoteProtocolError          210  the peer broke the protocol: hang up
 │   ├── LocalProtocolError           211  we would break the protocol: a mistake of the caller
 │   ├── DisconnectedError            212  the program itself ended it: connect again
+│   ├── RegistryFullError            213  a network has no room for what a domain lists
 │   ├── RecordError                  220  a DHT or registry record is not to be believed
 │   │   ├── ForgedRecordError        221
 │   │   ├── ExpiredRecordError       222
@@ -169,6 +170,7 @@ from p2pgrid.errors.network import (
     PeerUnreachableError,
     ProxyRefusedError,
     RecordError,
+    RegistryFullError,
     RelayRefusedError,
     RemoteProtocolError,
     RemoteTimeoutError,
@@ -239,6 +241,7 @@ __all__ = [
     "PublishNotPermittedError",
     "QuotaExceededError",
     "RecordError",
+    "RegistryFullError",
     "RelayRefusedError",
     "RemoteIndexError",
     "RemoteProtocolError",

@@ -128,6 +128,19 @@ class DisconnectedError(NetworkError):
         self.network = network
 
 
+class RegistryFullError(NetworkError):
+    """A network has no room for what a domain lists; what it lists already stays listed."""
+
+    code = 213
+
+    def __init__(self, *, what: str, needed: int, limit: int) -> None:
+        super().__init__(
+            f"the network has room for {limit:,} {what}, not for {needed:,}; "
+            "list fewer datasets, shorter descriptions, or at another network"
+        )
+        self.what, self.needed, self.limit = what, needed, limit
+
+
 class RecordError(NetworkError):
     """A signed record is not to be believed."""
 

@@ -153,10 +153,14 @@ class Peer:
         return self.link_to(peer, newest.addresses)
 
     def hang_up(self, peer: PeerId) -> None:
-        """Ends the link to a peer, if there is one; ``link_to`` dials again."""
+        """Ends the link to a peer, if there is one; then ``link_to`` dials again."""
         link = self._open_link(peer)
         if link is not None:
-            link.close_soon("this program hung up")
+
+            async def close() -> None:
+                link.close("this program hung up")
+
+            self._call(close, wait_s=self._timing.hello_s)
 
     def bring(self, pipe: Incoming, relays: Sequence[str], *, bulk_port: int | None) -> None:
         """Brings a pipe that a relay asks for; see ``Transport.bring``."""

@@ -12,6 +12,7 @@ from p2pgrid.protocol.messages import Failure
 PUBLIC_FIELDS: dict[type[P2PGridError], tuple[str, ...]] = {
     errors.BusyError: ("limit",),
     errors.UnavailableError: ("domain",),
+    errors.RegistryFullError: ("what", "needed", "limit"),
     errors.DiskFullError: ("needed", "free"),
     errors.AuthenticationError: ("domain",),
     errors.GetNotPermittedError: ("object_id", "domain"),

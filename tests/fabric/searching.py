@@ -1,22 +1,27 @@
 """Networks for searches, on fakes of the sockets: honest ones, and ones that answer as told."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from actors.gateway import Answer
 from p2pgrid import Client
 from p2pgrid.protocol.counts import Counts
-from p2pgrid.protocol.messages import Found
-from p2pgrid.protocol.queries import Query
+from p2pgrid.protocol.messages import Found, Search
 from tests.fabric.conftest import FabricNode, Grid
+
+
+def lying(network: FabricNode, answer: Callable[[Search], Found]) -> None:
+    """Makes the network answer every search like this."""
+
+    async def search(_: object, message: Search, __: object) -> Answer:
+        return Answer(answer(message))
+
+    network.node._gateway._handlers[Search] = search
 
 
 def answering(network: FabricNode, *pages: Found) -> None:
     """Makes the network answer every search with these pages, whatever is asked."""
     places = {0: 0} | {page.next: number + 1 for number, page in enumerate(pages[:-1])}
-
-    def search(_: Query, *, after: int, **__: int) -> Found:
-        return pages[places[after]]
-
-    network.registry.search = search  # type: ignore[method-assign, assignment]
+    lying(network, lambda asked: pages[places[asked.after]])
 
 
 def giving(network: FabricNode, records: Sequence[bytes], counts: Counts | None = None) -> None:

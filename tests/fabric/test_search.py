@@ -9,10 +9,11 @@ from p2pgrid import Client
 from p2pgrid.config import DEFAULT_TIMING
 from p2pgrid.errors import InvalidQueryError, NetworkUnreachableError
 from p2pgrid.protocol.counts import Counts
+from p2pgrid.protocol.messages import Found
 from p2pgrid.protocol.queries import query_of
 from p2pgrid.protocol.records import SignedRecord
 from tests.fabric.conftest import FabricNode, Grid, network_at
-from tests.fabric.searching import publish, scientist
+from tests.fabric.searching import answering, publish, scientist
 
 FROZEN_S = 0.5
 """How long the searches here wait for a network that stands still."""
@@ -115,6 +116,42 @@ def test_c26_domains_lead_to_pointers_and_all_tags_are_needed(
     assert network.search("#March") == {}
 
 
+def test_c26_a_domain_that_is_down_is_missing_and_the_result_is_partial(
+    grid: Grid, someone: Client, ama: FabricNode, ucsf: FabricNode
+) -> None:
+    bob = grid.launch("Bob", networks=(ama.address,))
+    for name in ("february", "march"):
+        publish(grid, bob, name, tags=("#diabetes",))
+    assert set(someone.search(tags="diabetes")) == {"Bob", "UCSF"}
+    bob.stop()
+    try:
+        found = someone.search(tags="diabetes")
+        assert list(found) == ["UCSF"]
+        assert found.partial
+        assert found.missing == (("Bob", "is offline, says AMA; its datasets: 2"),)
+        assert found.rejected == ()
+        assert found.counts.datasets == len(found.datasets()) == 2
+        assert "partial: Bob is offline" in repr(found)
+    finally:
+        bob.start()
+    bob.node._loop.run(bob.node._announcer.promptly())
+    assert set(someone.search(tags="diabetes")) == {"Bob", "UCSF"}
+    del ucsf
+
+
+def test_c27_a_domain_that_one_network_can_reach_is_not_missing(
+    grid: Grid, ama: FabricNode
+) -> None:
+    cdc = grid.launch("CDC", "network")
+    bob = grid.launch("bob", networks=(ama.address, cdc.address))
+    publish(grid, bob, "shared")
+    (record,) = ama.registry.search(COVID).records
+    answering(ama, Found((record,), offline=(0,)))
+    found = scientist(grid, ama, cdc).search("#covid")
+    assert [d.name for d in found.datasets()] == ["shared"]
+    assert not found.partial
+
+
 def test_c27_a_dataset_of_three_networks_is_listed_once(grid: Grid, ama: FabricNode) -> None:
     cdc, opened = grid.launch("CDC", "network"), grid.launch("OpenGrid", "network")
     everywhere = [network.address for network in (ama, cdc, opened)]
@@ -137,7 +174,7 @@ def test_c27_of_two_records_of_a_dataset_the_newer_counts(grid: Grid, ama: Fabri
     bob = grid.launch("bob", networks=(ama.address, cdc.address))
     publish(grid, bob, "shared")
     kept = cdc.registry.search(COVID)
-    cdc.registry.search = lambda *_, **__: kept  # type: ignore[method-assign]
+    answering(cdc, kept)
     bob.node._loop.run(bob.node._announcer.promptly())
     (dataset,) = scientist(grid, cdc, ama).search("#covid").datasets()
     old, new = (

@@ -17,7 +17,7 @@ from p2pgrid.protocol.messages import Found
 from p2pgrid.protocol.queries import query_of
 from p2pgrid.protocol.records import DatasetRecord, SignedRecord
 from tests.fabric.conftest import FabricNode, Grid, network_at
-from tests.fabric.searching import answering, giving, publish, scientist
+from tests.fabric.searching import answering, giving, lying, publish, scientist
 from tests.unit.hits import COVID_MORT_2, record, signed
 
 BIG = Counts(23, 75_474, 947_467, 532, 23)
@@ -138,7 +138,7 @@ def test_c27_all_pages_are_read(liar: FabricNode, someone: Client) -> None:
 
 def test_c27_pages_without_end_end(liar: FabricNode, someone: Client) -> None:
     places = iter(range(1, 10_000))
-    liar.registry.search = lambda *_, **__: Found((), next=next(places))  # type: ignore[method-assign]
+    lying(liar, lambda _: Found((), next=next(places)))
     found = someone.search("#covid")
     assert [d.name for d in found.datasets()] == ["true"]
     assert found.partial
@@ -149,11 +149,11 @@ def test_c27_pages_in_a_circle_end_and_what_came_before_counts(
     grid: Grid, liar: FabricNode, someone: Client
 ) -> None:
     page = Found((good_record(name="good"),), next=7)
-    liar.registry.search = lambda *_, **__: page  # type: ignore[method-assign]
+    lying(liar, lambda _: page)
     found = someone.search("#covid")
     assert {d.name for d in found.datasets()} == {"good", "true"}
     assert "after place 7" in found.missing[0].problem
-    liar.registry.search = lambda *_, **__: Found((), next=7)  # type: ignore[method-assign]
+    lying(liar, lambda _: Found((), next=7))
     with pytest.raises(RemoteProtocolError, match="after place 7"):
         network_at(grid.client("other"), liar.address).search("#covid")
 

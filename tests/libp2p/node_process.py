@@ -2,7 +2,7 @@
 
     python node_process.py DIRECTORY
 
-Prints its addresses as one line of JSON once it serves; ends when its stdin closes.
+Prints its addresses and its URL as one line of JSON once it serves; ends when its stdin closes.
 """
 
 import json
@@ -43,7 +43,7 @@ def serve(directory: NodeDirectory) -> None:
     """Serves until stdin closes."""
     node = build(directory, State(directory.database))
     node.start()
-    sys.stdout.write(json.dumps({"addresses": node.addresses}) + "\n")
+    sys.stdout.write(json.dumps({"addresses": node.addresses, "url": node.url}) + "\n")
     sys.stdout.flush()
     sys.stdin.read()
     node.stop()

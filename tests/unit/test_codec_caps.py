@@ -12,6 +12,7 @@ from p2pgrid.protocol.arrays import MAX_DIMS, MAX_ELEMENTS
 from p2pgrid.protocol.codec import MAX_BUFFERS, decode
 from p2pgrid.protocol.messages import Message, Op, Operate
 from p2pgrid.protocol.queries import Query
+from p2pgrid.protocol.records import MAX_ARRAYS
 from p2pgrid.protocol.signatures import ActorClassInfo, MethodInfo, Parameter
 from tests.unit.frames import COUNTER, HEADER, KEY, OWN, body_of, is_refused, packed, whole
 
@@ -91,6 +92,12 @@ CAPS: dict[str, tuple[int, Callable[[int], Message]]] = {
     "capability of a revocation": (4096, lambda n: m.Revoke(OWN, bytes(n))),
     "name of an enrolled account": (128, lambda n: m.Enrol(name_of(n), KEY)),
     "public key": (32, lambda n: m.Enrol("n", bytes(n))),
+    "name of a sign-up": (128, lambda n: m.SignUp(name_of(n), KEY, b"", bytes(64))),
+    "proof of a password": (32, lambda n: m.PasswordLogin("n", bytes(n), b"", bytes(64))),
+    "statement of a sign-up": (1024, lambda n: m.SignUp("n", KEY, bytes(n), bytes(64))),
+    "setup token": (16, lambda n: m.Claim(bytes(n), b"", bytes(64))),
+    "id of a user": (16, lambda n: m.Enrolled("n", bytes(n))),
+    "name of a removed account": (128, lambda n: m.RemoveAccount(name_of(n))),
     "dataset id": (16, lambda n: a_publish(dataset_id=bytes(n))),
     "name of a dataset": (128, lambda n: a_publish(name=name_of(n))),
     "description": (16_384, lambda n: a_publish(description=name_of(n))),
@@ -98,7 +105,7 @@ CAPS: dict[str, tuple[int, Callable[[int], Message]]] = {
     "tag": (100, lambda n: a_publish(tags=(name_of(n),))),
     "allowed accounts": (10_000, lambda n: a_publish(allowed=("n",) * n)),
     "allowed domains": (256, lambda n: a_publish(allowed_domains=("p",) * n)),
-    "tensors": (256, lambda n: a_publish(tensors=(m.NewTensor("t", OWN, HEADER),) * n)),
+    "tensors": (MAX_ARRAYS, lambda n: a_publish(tensors=(m.NewTensor("t", OWN, HEADER),) * n)),
     "records of a search": (m.MAX_RECORDS, lambda n: m.Search(Query(), limit=n)),
     "records": (m.MAX_RECORDS, lambda n: m.Found((b"r",) * n)),
     "record": (m.MAX_RECORD_BYTES, lambda n: m.Found((bytes(n),))),
@@ -136,6 +143,16 @@ CAPS: dict[str, tuple[int, Callable[[int], Message]]] = {
         lambda n: m.MoveObject(OWN, "12D3", (), bytes(n), OWN),
     ),
     "addresses of a move": (16, lambda n: m.MoveObject(OWN, "12D3", ("a",) * n, b"", OWN)),
+    "parts of a dataset": (
+        m.MAX_PARTS,
+        lambda n: a_publish(parts=(m.NewPart("owners", OWN, HEADER),) * n),
+    ),
+    "name of a column": (
+        128,
+        lambda n: a_publish(tensors=(m.NewTensor("t", OWN, HEADER, column=name_of(n)),)),
+    ),
+    "metadata": (32, lambda n: a_publish(metadata={str(i): i for i in range(n)})),
+    "parts that are told": (m.MAX_PARTS, lambda n: m.Parts((m.Part("raw", OWN, HEADER),) * n)),
     "published record": (m.MAX_RECORD_BYTES, lambda n: m.Published(bytes(n))),
 }
 
@@ -155,6 +172,9 @@ TOO_LITTLE: dict[str, Message] = {
     "nameless dataset": a_publish(name=""),
     "dataset without tensors": a_publish(tensors=()),
     "short key": m.Enrol("n", bytes(31)),
+    "short proof": m.SignUp("n", bytes(31), b"", bytes(64)),
+    "nameless password": m.PasswordLogin("", KEY, b"", bytes(64)),
+    "short setup token": m.Claim(bytes(15), b"", bytes(64)),
     "short signature": m.Login(b"", bytes(63)),
     "short nonce": m.Challenge("domain", "n", bytes(15), b"", 0),
     "short prefix": m.Session("n", "owner", bytes(7)),

@@ -42,6 +42,7 @@ DATASET = DatasetRecord(
 )
 CLASS = ActorClassInfo("Counter", (), (), EVIL)
 STATUS = {
+    "url": EVIL,
     "name": EVIL,
     "kind": "domain",
     "isolation": "cluster",

@@ -24,7 +24,7 @@ CLASSES: list[Class] = [
     if issubclass(cls, P2PGridError) and cls.__module__.startswith(f"{errors.__name__}.")
 ]
 PUBLIC = sorted(PUBLIC_FIELDS, key=lambda cls: cls.code)
-NUMBERS = {"size", "limit", "needed", "free", "asked", "available"}
+NUMBERS = {"size", "limit", "needed", "free", "asked", "available", "wait_s"}
 SECRET = "row 7: 140 mmHg"  # noqa: S105 what must not get out
 
 wire_texts = st.text(max_size=400)

@@ -36,7 +36,8 @@ def test_a_table_without_rows_has_its_columns() -> None:
     assert list(made.columns) == ["id", "about"]
     assert made.index.name == "name"
     assert len(made) == 0
-    assert "about" in repr(made)
+    assert repr(made) == "name  id  about"
+    assert repr(table([], COLUMNS)) == "name  id  about"
 
 
 def test_the_note_is_shown_and_stays_with_parts_of_the_table() -> None:

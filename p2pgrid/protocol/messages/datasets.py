@@ -151,6 +151,10 @@ class Found(BaseMessage, frozen=True, tag="found"):
     next: Place = 0
     """Where the next page begins; 0: there is none."""
     counts: Counts | None = None
+    offline: Annotated[
+        tuple[Annotated[int, Meta(ge=0, lt=MAX_RECORDS)], ...], Meta(max_length=MAX_RECORDS)
+    ] = ()
+    """Which of the records, by number, are of domains that a network cannot reach now."""
 
 
 class Join(BaseMessage, frozen=True, tag="join"):
