@@ -2,13 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from typing_extensions import override
 
 from p2pgrid.client.datasets import DatasetPointer, rows_of
 from p2pgrid.client.listing import Listing
-from p2pgrid.client.pointer import TensorPointer
 from p2pgrid.ids import DatasetId, PeerId
 from p2pgrid.protocol.schemas import DatasetSchema, SchemaId, TensorSchema
 
@@ -68,7 +67,7 @@ class FoundTensor(NamedTuple):
         return schema[self.name] if schema is not None and self.name in schema else None
 
     @property
-    def pointer(self) -> TensorPointer:
+    def pointer(self) -> Any:
         """A handle to its values."""
         return self.dataset[self.name]
 

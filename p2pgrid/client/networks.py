@@ -171,5 +171,5 @@ def _cells(row: Row, names: Mapping[str, int], keys: Mapping[str, int]) -> dict[
         "models": known.models,
         "domains": known.domains,
         "online": row.online,
-        "registered": keys[known.name] + keys[known.peer_id],
+        "registered": sum(keys[it] for it in {known.name, known.peer_id, known.address}),
     }

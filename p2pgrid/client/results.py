@@ -59,7 +59,7 @@ class SearchResults(Mapping[str, list[TensorPointer]]):
         datasets: Sequence[DatasetPointer],
         inquiries: Sequence[Inquiry],
         *,
-        missing: Sequence[Missing],
+        missing: Sequence[Missing] = (),
     ) -> None:
         """``inquiries``: who was asked, for their claims and for what was not believed of them."""
         self._datasets = tuple(datasets)

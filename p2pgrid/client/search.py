@@ -12,8 +12,9 @@ from p2pgrid.client.network import NetworkClient
 from p2pgrid.client.peers import KnownPeers
 from p2pgrid.client.results import Missing, SearchResults
 from p2pgrid.config import Limits, Timing
-from p2pgrid.errors import InvalidQueryError, NetworkUnreachableError
+from p2pgrid.errors import InvalidQueryError, NetworkUnreachableError, NotAGridNetworkError
 from p2pgrid.ids import PeerId
+from p2pgrid.net.link import Link
 from p2pgrid.net.peer import Peer
 from p2pgrid.protocol.queries import Query
 from p2pgrid.protocol.records import DatasetRecord
@@ -31,6 +32,9 @@ class Reach(Protocol):
 
     def known_network(self, known: KnownNetwork) -> NetworkClient:
         """A network of the history."""
+
+    def connect(self, address: str) -> NetworkClient | DomainClient:
+        """The node at an address."""
 
 
 class Searcher:
@@ -59,7 +63,9 @@ class Searcher:
             NetworkUnreachableError: nobody at all answered.
             NetworkKeyError: nobody did, and at least one is not in our closed network.
         """
-        inquiries = self._ask(list(map(self._network, self._networks.history())), query)
+        networks = map(self._network, self._networks.history())
+        defaults = map(self._default, self._networks.unvisited())
+        inquiries = self._ask([*networks, *defaults], query)
         if any(inquiry.has_answered for inquiry in inquiries):
             return self._results(inquiries)
         if query.exact_tags:
@@ -106,6 +112,17 @@ class Searcher:
 
     def _network(self, known: KnownNetwork) -> Asked:
         return Asked(known.name, lambda: self._reach.known_network(known).link(), signer=None)
+
+    def _default(self, address: str) -> Asked:
+        """A network of an institution's list that was never reached."""
+
+        def link() -> Link:
+            found = self._reach.connect(address)
+            if isinstance(found, DomainClient):
+                raise NotAGridNetworkError(address=address, problem="that is a domain")
+            return found.link()
+
+        return Asked(address, link, signer=None)
 
     def _results(self, inquiries: Sequence[Inquiry]) -> SearchResults:
         found = newest(inquiries)

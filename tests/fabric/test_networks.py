@@ -300,6 +300,7 @@ def test_c12_who_knows_only_the_gateway_finds_what_an_owner_published(
     owner.publish("births", np.ones((5, 3)), tags=("#birth-records",))
     ana.home.mkdir()
     (ana.home / "bootstrap.json").write_bytes(msgspec.json.encode([city.node.url]))
+    assert list(ana.search("#birth-records")) == ["bob"]  # before anybody looks at the table
     (name,) = ana.networks.index
     network = ana.network(f"p2pgrid://{ana.networks.loc[name].id}")
     found = network.search("#birth-records")
