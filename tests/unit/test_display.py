@@ -51,7 +51,6 @@ STATUS = {
     "addresses": [EVIL],
     "gateway_pid": 1,
     "metrics": "",
-    "url": "",
 }
 ANA = Account(name=EVIL, public_key=b"k" * 32, role="scientist")
 HELD = Holding(EVIL, PEER, 1, 2, (EVIL,), 1, 1.0, None)
