@@ -31,7 +31,7 @@ from tests.unit.hits import peer_of
 
 pytestmark = pytest.mark.libp2p
 
-SEARCH_S = 3.0
+SEARCH_S = 1.5
 FORGED = "a record is not signed by who it names"
 EXPIRED = "a record has expired (or our clock is wrong)"
 
