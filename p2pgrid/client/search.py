@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Protocol
 
 from p2pgrid.client.asking import Asked, Inquiry, Key, ask_all, newest, out_of_reach
@@ -12,7 +13,7 @@ from p2pgrid.client.network import NetworkClient
 from p2pgrid.client.peers import KnownPeers
 from p2pgrid.client.results import Missing, SearchResults
 from p2pgrid.config import Limits, Timing
-from p2pgrid.errors import InvalidQueryError, NetworkUnreachableError, NotAGridNetworkError
+from p2pgrid.errors import InvalidQueryError, NetworkUnreachableError
 from p2pgrid.ids import PeerId
 from p2pgrid.net.link import Link
 from p2pgrid.net.peer import Peer
@@ -23,6 +24,9 @@ ENTRIES = 32
 """Domains that a search found and that are remembered: by them the DHT is entered later, and a
 network that makes domains up cannot fill the file of known peers with them."""
 
+PROVIDERS = 256
+"""Domains that are asked of those that announced a tag on the DHT; it tells of a part anyway."""
+
 
 class Reach(Protocol):
     """By which those who are asked are reached; ``Client`` is one."""
@@ -30,11 +34,11 @@ class Reach(Protocol):
     def domain(self, peer_id: PeerId, name: str, addresses: Sequence[str]) -> DomainClient:
         """The program's one client of a domain."""
 
+    def network(self, address: str) -> NetworkClient:
+        """The network at an address."""
+
     def known_network(self, known: KnownNetwork) -> NetworkClient:
         """A network of the history."""
-
-    def connect(self, address: str) -> NetworkClient | DomainClient:
-        """The node at an address."""
 
 
 class Searcher:
@@ -63,9 +67,7 @@ class Searcher:
             NetworkUnreachableError: nobody at all answered.
             NetworkKeyError: nobody did, and at least one is not in our closed network.
         """
-        networks = map(self._network, self._networks.history())
-        defaults = map(self._default, self._networks.unvisited())
-        inquiries = self._ask([*networks, *defaults], query)
+        inquiries = self._ask(self._known_networks(), query)
         if any(inquiry.has_answered for inquiry in inquiries):
             return self._results(inquiries)
         if query.exact_tags:
@@ -97,10 +99,8 @@ class Searcher:
             raise NetworkUnreachableError(
                 peer="of the DHT", addresses=len(addresses), reason="no known peer answered"
             )
-        domains = [
-            self._reach.domain(peer_id, record.name, record.addresses)
-            for peer_id, record in self._peer().find(query.exact_tags[0])
-        ]
+        found = self._peer().find(query.exact_tags[0])[:PROVIDERS]
+        domains = [self._reach.domain(peer, told.name, told.addresses) for peer, told in found]
         asked = [Asked(domain.name, domain.link, domain.peer_id) for domain in domains]
         return self._results([*silent, *self._ask(asked, query)])
 
@@ -110,19 +110,23 @@ class Searcher:
             raise InvalidQueryError(form="no word", problem=problem)
         return ask_all(asked, query, limits=self._limits, within_s=self._timing.search_s)
 
-    def _network(self, known: KnownNetwork) -> Asked:
-        return Asked(known.name, lambda: self._reach.known_network(known).link(), signer=None)
+    def _known_networks(self) -> list[Asked]:
+        """Those of the history, and those of the defaults that never answered."""
+        history = [
+            Asked(known.name, partial(self._link_to, known), signer=None)
+            for known in self._networks.history()
+        ]
+        new = [
+            Asked(address, partial(self._link_at, address), signer=None)
+            for address in self._networks.unvisited()
+        ]
+        return history + new
 
-    def _default(self, address: str) -> Asked:
-        """A network of an institution's list that was never reached."""
+    def _link_to(self, known: KnownNetwork) -> Link:
+        return self._reach.known_network(known).link()
 
-        def link() -> Link:
-            found = self._reach.connect(address)
-            if isinstance(found, DomainClient):
-                raise NotAGridNetworkError(address=address, problem="that is a domain")
-            return found.link()
-
-        return Asked(address, link, signer=None)
+    def _link_at(self, address: str) -> Link:
+        return self._reach.network(address).link()
 
     def _results(self, inquiries: Sequence[Inquiry]) -> SearchResults:
         found = newest(inquiries)

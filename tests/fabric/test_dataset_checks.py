@@ -234,7 +234,7 @@ def test_c33_a_byte_that_is_no_truth_value_is_refused(owner: DomainClient, bob: 
         tensors={"x": np.array([True, False])}, test=None, schema=schema,
         owners=None, budgets=None, raw=None,
     )  # fmt: skip
-    odd = with_array(0, lambda _: np.array([2, 0], np.uint8).view(np.bool_))
+    odd = with_array(0, lambda _: np.array([[2], [0]], np.uint8).view(np.bool_))
     with pytest.raises(UnfitValuesError, match="column 'ill': 1 of 2"):
         sent(owner, prepared, odd)
     assert_nothing_is_left(owner, bob)
@@ -248,12 +248,17 @@ def test_c33_what_was_uploaded_before_is_checked_and_removed_alike(
     prepared = births(tensors={"x": values}, test=None, schema=schema, owners=None, budgets=None)
     prepared.tensors["x"].columns["a"].flags.writeable = True
     prepared.tensors["x"].columns["a"][250_000:] = 7
-    drafts: list[int] = []
-    close = Draft.leave
-    monkeypatch.setattr(Draft, "leave", lambda draft: (drafts.append(1), close(draft))[1])
+    left: list[Draft] = []
+    leave = Draft.leave
+
+    def watched(draft: Draft) -> None:
+        left.append(draft)
+        leave(draft)
+
+    monkeypatch.setattr(Draft, "leave", watched)
     with pytest.raises(UnfitValuesError, match="50,000 of 300,000 values lie outside"):
         owner.publish_dataset(prepared)
-    assert drafts
+    assert left
     assert_nothing_is_left(owner, bob)
 
 

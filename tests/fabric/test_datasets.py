@@ -175,9 +175,9 @@ def test_c31_the_owner_has_all_of_it(mine: DatasetPointer) -> None:
     np.testing.assert_array_equal(x.data, x.value)
     np.testing.assert_array_equal(table.value["Weight"], BIRTHS[:, 1].astype("float32"))
     mothers = [BIRTHS[[0, 2]], BIRTHS[[1, 4]], BIRTHS[[3]]]
-    np.testing.assert_array_equal(x.e_high, np.float32([rows.max(0) for rows in mothers]))
-    np.testing.assert_array_equal(x.e_low, np.float32([rows.min(0) for rows in mothers]))
-    np.testing.assert_array_equal(table.e_high["Weight"], np.float32([3.9, 4.1, 4.1]))
+    np.testing.assert_array_equal(x.e_high, np.array([rows.max(0) for rows in mothers], "float32"))
+    np.testing.assert_array_equal(x.e_low, np.array([rows.min(0) for rows in mothers], "float32"))
+    np.testing.assert_array_equal(table.e_high["Weight"], np.array([3.9, 4.1, 4.1], "float32"))
     budgets = [entity.user_budget for entity in x.accountant]
     assert budgets == [USUAL, CAREFUL, USUAL]
 

@@ -185,14 +185,17 @@ def test_c08_a_server_that_drips_is_given_up_in_time() -> None:
         dripped.set()
 
 
-@pytest.mark.parametrize("answer", [b"", b"\x13/multistream/1.0.0\n", b"HTTP/1.1 " + b"x" * 70_000])
+@pytest.mark.parametrize(
+    "answer", [b"", b"\x13/multistream\x1b[2J\n", b"HTTP/1.1 " + b"x" * 70_000]
+)
 def test_c08_what_speaks_another_protocol_is_unreachable(ana: Client, answer: bytes) -> None:
     def serve(connection: socket.socket) -> None:
         connection.recv(1 << 20)
         connection.sendall(answer)
 
-    with port(serve) as url, pytest.raises(DomainUnreachableError):
+    with port(serve) as url, pytest.raises(DomainUnreachableError) as failed:
         ana.connect(url)
+    assert str(failed.value).isprintable()
 
 
 def test_c08_the_timeout_is_the_configured_one(grid: Grid) -> None:

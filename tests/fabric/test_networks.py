@@ -5,8 +5,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from p2pgrid import Client, DomainClient
+from p2pgrid.cli.main import UNREACHABLE, app
 from p2pgrid.client import connect as connect_module
 from p2pgrid.errors import (
     AddressError,
@@ -153,6 +155,37 @@ def test_c05_another_network_of_the_same_name_is_refused(
             ana.save_network(url)
     finally:
         impostor.stop()
+
+
+def test_the_command_line_adds_lists_and_forgets(
+    grid: Grid, city: FabricNode, ana: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    join(grid, city, "james")
+    monkeypatch.setattr(connect_module, "default_client", lambda: ana)
+
+    def run(*line: str) -> list[dict[str, object]]:
+        done = CliRunner().invoke(app, ["networks", *line, "--format", "json"])
+        assert done.exit_code == 0, done.output
+        rows: list[dict[str, object]] = msgspec.json.decode(done.stdout)
+        return rows
+
+    assert run() == []
+    (row,) = run("add", city.node.url)
+    assert row == {
+        "name": "city",
+        "id": city.node.peer_id,
+        "datasets": 0,
+        "models": 0,
+        "domains": 1,
+        "online": 1,
+        "registered": 0,
+    }
+    assert run() == [row]
+    assert run("forget", "city") == [row | {"online": 0}]
+    shown = CliRunner().invoke(app, ["networks"])
+    assert "add one with p2pgrid.save_network" in shown.stdout
+    refused = CliRunner().invoke(app, ["networks", "add", UNUSED])
+    assert refused.exit_code == UNREACHABLE
 
 
 def test_c06_all_kinds_of_addresses_lead_to_the_same_network(city: FabricNode, ana: Client) -> None:

@@ -53,7 +53,11 @@ def test_c39_all_versions_are_found_over_a_network(grid: Grid) -> None:
     owner = grid.owner_of(grid.launch("bob", networks=(city.address,)))
     for _ in range(3):
         owner.publish_dataset(births())
-    found = network_at(grid.client("ana"), city.address).search("#february").datasets
+    found = (
+        network_at(grid.client("ana"), city.address)
+        .search("#february")
+        .datasets(latest_version_only=False)
+    )
     assert sorted(it.version for it in found) == [1, 2, 3]
     assert len({it.record.schema.id for it in found if it.record.schema}) == 1
 

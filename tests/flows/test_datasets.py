@@ -5,6 +5,7 @@ import pytest
 
 from p2pgrid.errors import GetNotPermittedError, PublishNotPermittedError
 from tests.fabric.births import BIRTHS, CAREFUL, RAW, SCHEMA, births
+from tests.fabric.conftest import domain_at
 from tests.flows.grids import FlowGrid, city_of, user
 
 
@@ -15,7 +16,7 @@ def test_c28_c31_a_prepared_dataset_is_found_and_what_is_private_stays(grid: Flo
     assert [entity.user_budget for entity in mine["x"].accountant][1] == CAREFUL
     rosa = grid.client("rosa")
     user(bob, rosa, "rosa")
-    (found,) = city_of(grid, rosa).search("#kept-births").datasets
+    (found,) = city_of(grid, rosa).search("#kept-births").datasets()
     assert (found.id, found.schema, found.worst_case_user_budget) == (mine.id, SCHEMA, CAREFUL)
     assert {"NP", "PD"} <= set(found.frameworks)
     assert found.rows == {"train": 5, "dev": 0, "test": 2}
@@ -27,7 +28,7 @@ def test_c28_c31_a_prepared_dataset_is_found_and_what_is_private_stays(grid: Flo
     with pytest.raises(GetNotPermittedError):
         found.raw  # noqa: B018
     with pytest.raises(PublishNotPermittedError):
-        found.domain.publish_dataset(births())  # type: ignore[attr-defined]
+        domain_at(rosa, bob.address).publish_dataset(births())
 
 
 def test_c39_a_dataset_gets_versions_and_the_first_one_stays(grid: FlowGrid) -> None:

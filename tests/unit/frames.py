@@ -172,7 +172,11 @@ GOLDEN: dict[str, Golden] = {
         m.Publish(
             *(OWN, "heart", "mmHg", ("#bp",), ("ann",), True),
             *((m.NewTensor("values", OWN, HEADER, False, "test", "bp"),), ("12D3KooW",)),
-            *((m.NewPart("owners", OWN, HEADER, True, "dev"),), BP, {"collected": 2019}, False, 2),
+            parts=(m.NewPart("owners", OWN, HEADER, True, "dev"),),
+            schema=BP,
+            metadata={"collected": 2019},
+            private=False,
+            version=2,
         ),
         b"\0\0\x80?\0\0\0@",
         "d2010000c60100009400078ea474797065a77075626c697368aa646174617365745f6964c4107365"

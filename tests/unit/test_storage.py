@@ -20,7 +20,7 @@ IMAGE = Column("image", "uint8", 0, 9, shape=(2, 3))
 @pytest.mark.parametrize(
     ("columns", "expected"),
     [
-        ((A,), [("", "float32", ())]),
+        ((A,), [("", "float32", (1,))]),
         ((A, B), [("", "float32", (2,))]),
         ((A, INT), [("a", "float32", ()), ("n", "int8", ())]),
         ((IMAGE,), [("", "uint8", (2, 3))]),
