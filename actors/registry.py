@@ -46,13 +46,16 @@ SELECT number, record FROM {found} JOIN records USING (number)
 WHERE {conditions} AND found.rowid > ? ORDER BY found.rowid LIMIT ?
 """
 COUNTS = """
-WITH by_schema AS MATERIALIZED (
-    SELECT schema, count(*) AS datasets, sum(tensors) AS tensors FROM {found}
-    WHERE {conditions} GROUP BY schema
+WITH total AS MATERIALIZED (
+    SELECT count(*) AS datasets, ifnull(sum(tensors), 0) AS tensors,
+        '[' || ifnull(group_concat(DISTINCT schema), '') || ']' AS schemas
+    FROM {found} WHERE {conditions}
 )
-SELECT count(schema), ifnull(sum(datasets), 0), ifnull(sum(tensors), 0), (
-    SELECT count(DISTINCT id) FROM tensor_schemas WHERE schema IN (SELECT schema FROM by_schema)
-) FROM by_schema
+SELECT json_array_length(schemas), datasets, tensors, (
+    SELECT count(DISTINCT id) FROM tensor_schemas WHERE schema IN (
+        SELECT value FROM json_each(schemas)
+    )
+) FROM total
 """
 
 
@@ -94,6 +97,7 @@ class Registry:
                 listing.put(record, body)
             if not more:
                 listing.remove_others()
+            listing.index()
             self._require_room(connection, listing)
 
     def lists(self, peer: str) -> bool:

@@ -2,7 +2,8 @@
 
 ``words`` holds words as ``queries.words_of`` splits them; its tokenizer only splits at the spaces
 between them. Whole tags and whole names are tokens there too, written in hexadecimal. ``parts``
-holds names and tags by trigrams, for substrings; shorter ones are looked for in every row.
+has the trigrams of names and tags, for substrings; shorter ones are looked for in every row of
+``labelled``.
 """
 
 import sqlite3
@@ -18,8 +19,12 @@ TABLES = """
 CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (
     description, others, labels, tokenize = 'ascii', detail = column, columnsize = 0
 );
+CREATE TABLE IF NOT EXISTS labelled (
+    number INTEGER PRIMARY KEY, name TEXT NOT NULL, tags TEXT NOT NULL
+) STRICT;
 CREATE VIRTUAL TABLE IF NOT EXISTS parts USING fts5 (
-    name, tags, tokenize = 'trigram case_sensitive 1', columnsize = 0
+    name, tags, tokenize = 'trigram case_sensitive 1', columnsize = 0,
+    content = 'labelled', content_rowid = 'number'
 );
 """
 
@@ -46,16 +51,16 @@ def add(connection: sqlite3.Connection, number: int, record: DatasetRecord) -> N
         "INSERT INTO words (rowid, description, others, labels) VALUES (?, ?, ?, ?)",
         (number, *map(" ".join, (text.description_words, text.other_words, labels))),
     )
-    connection.execute(
-        "INSERT INTO parts (rowid, name, tags) VALUES (?, ?, ?)",
-        (number, text.name, BETWEEN_TAGS.join(text.tags)),
-    )
+    substrings_of = (number, text.name, BETWEEN_TAGS.join(text.tags))
+    connection.execute("INSERT INTO labelled (number, name, tags) VALUES (?, ?, ?)", substrings_of)
+    connection.execute("INSERT INTO parts (rowid, name, tags) VALUES (?, ?, ?)", substrings_of)
 
 
 def remove(connection: sqlite3.Connection, number: int) -> None:
     """Takes back what ``add`` did."""
     connection.execute("DELETE FROM words WHERE rowid = ?", (number,))
     connection.execute("DELETE FROM parts WHERE rowid = ?", (number,))
+    connection.execute("DELETE FROM labelled WHERE number = ?", (number,))
 
 
 def selections(query: Query) -> tuple[Selection, ...]:
@@ -85,7 +90,7 @@ def _by_short_parts(query: Query) -> Selection | None:
         return None
     conditions = " AND ".join(f"instr({column}, ?)" for column, _ in short)
     return Selection(
-        f"SELECT rowid FROM parts WHERE {conditions}",  # noqa: S608 two names of columns
+        f"SELECT rowid FROM labelled WHERE {conditions}",  # noqa: S608 two names of columns
         tuple(part for _, part in short),
     )
 

@@ -110,7 +110,7 @@ class Worker:
         try:
             domain = client.connect(self._address)
             assert isinstance(domain, DomainClient)
-            return domain.login().datasets[0].pointers[0]
+            return domain.login().datasets[0].pointers[0]  # type: ignore[no-any-return]
         except P2PGridError:
             return None
 

@@ -48,7 +48,8 @@ def published(owner: DomainClient, actor: ActorPointer) -> TensorPointer:
     """An array of a domain that may move to the actor's."""
     values = np.arange(float(BYTES // 8))
     owner.publish("values", values, allowed_domains=actor.location, progress=False)
-    return owner.datasets[0].pointers[0]
+    pointer: TensorPointer = owner.datasets[0].pointers[0]
+    return pointer
 
 
 def pushed(actor: ActorPointer, pointers: Sequence[TensorPointer]) -> dict[str, float]:

@@ -62,7 +62,8 @@ def visit(client: Client, address: str) -> TensorPointer:
     domain = client.connect(address)
     assert isinstance(domain, DomainClient)
     domain.login(OWNER)
-    return domain.publish(f"number {address[:40]}", np.zeros(())).pointers[0]
+    pointer: TensorPointer = domain.publish(f"number {address[:40]}", np.zeros(())).pointers[0]
+    return pointer
 
 
 def operation_ms(pointer: TensorPointer) -> float:

@@ -47,6 +47,14 @@ def mean_weight(member: DatasetPointer) -> Any:
     return member["data"].mean("Weight").get().item()
 
 
+def test_c37_domains_that_publish_an_equal_schema_get_an_equal_id(
+    members: dict[str, DatasetPointer],
+) -> None:
+    schemas = [member.schema for member in members.values()]
+    assert len({schema.id for schema in schemas if schema is not None}) == 1
+    assert None not in schemas
+
+
 def test_c38_hospitals_that_share_a_code_book_have_one_distributed_dataset(
     members: dict[str, DatasetPointer],
 ) -> None:

@@ -87,6 +87,13 @@ def test_who_is_no_owner_publishes_nothing(wizard: Wizard, grid: Grid, owner: Do
     assert owner.search() == ()
 
 
+def test_a_dry_run_publishes_nothing_whatever_else_is_said(
+    wizard: Wizard, owner: DomainClient
+) -> None:
+    assert wizard.run("--dry-run")["published"] is False
+    assert owner.search() == ()
+
+
 def test_a_domain_that_was_met_before_is_known_by_name(wizard: Wizard) -> None:
     assert wizard.run()["published"]
     assert wizard.run("--domain=bob")["version"] == 2

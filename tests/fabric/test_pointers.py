@@ -28,12 +28,14 @@ B = np.arange(12, dtype=np.int32).reshape(4, 3)
 
 @pytest.fixture
 def a(owner: DomainClient) -> TensorPointer:
-    return owner.publish("a", A).pointers[0]
+    pointer: TensorPointer = owner.publish("a", A).pointers[0]
+    return pointer
 
 
 @pytest.fixture
 def b(owner: DomainClient) -> TensorPointer:
-    return owner.publish("b", B).pointers[0]
+    pointer: TensorPointer = owner.publish("b", B).pointers[0]
+    return pointer
 
 
 @settings(max_examples=settings().max_examples // 4)

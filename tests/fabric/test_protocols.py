@@ -31,7 +31,8 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DomainClient]:
 
 @pytest.fixture
 def a(clinic: DomainClient) -> TensorPointer:
-    return clinic.datasets[0].pointers[0]
+    pointer: TensorPointer = clinic.datasets[0].pointers[0]
+    return pointer
 
 
 def same(pointer: Any, expected: Any) -> None:

@@ -24,7 +24,8 @@ A = np.arange(12, dtype=np.float32).reshape(4, 3) - 5
 
 @pytest.fixture
 def a(owner: DomainClient) -> TensorPointer:
-    return owner.publish("a", A).pointers[0]
+    pointer: TensorPointer = owner.publish("a", A).pointers[0]
+    return pointer
 
 
 def exist(*pointers: TensorPointer) -> list[bool]:

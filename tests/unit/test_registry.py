@@ -1,6 +1,8 @@
 """A registry finds what matches, as long as it has not expired, and never half a listing."""
 
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,16 +10,21 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 from nacl.signing import SigningKey
 
+from actors import registry_file
+from actors.ports import Census
 from actors.registry import Registry
+from p2pgrid.errors import ForgedRecordError, RecordError, RegistryFullError, StaleRecordError
 from p2pgrid.ids import DatasetId, PeerId, peer_id_of
-from p2pgrid.protocol.counts import counts_of
+from p2pgrid.protocol.counts import Counts, counts_of
 from p2pgrid.protocol.messages import Found
-from p2pgrid.protocol.queries import EVERYTHING, Query, matches
+from p2pgrid.protocol.paging import PAGE_BYTES
+from p2pgrid.protocol.queries import EVERYTHING, Query, matches, query_of
 from p2pgrid.protocol.records import DatasetRecord, NodeRecord, SignedRecord, sign
-from tests.unit.schemas import dataset_schemas
+from p2pgrid.protocol.schemas import DatasetSchema
+from tests.unit.schemas import BIRTHS, dataset_schemas
 from tests.unit.searching import queries, queries_about, record, records
 
 START = 1_800_000_000
@@ -118,6 +125,7 @@ def writes(registry: Registry, work: Callable[[], None]) -> int:
 # --- it agrees with ``matches`` ---------------------------------------------------------------
 
 
+@settings(max_examples=settings().max_examples // 4)  # each makes a file
 @given(
     st.lists(st.tuples(records, st.none() | dataset_schemas()), max_size=5),
     st.lists(queries(), min_size=1, max_size=5),
@@ -150,3 +158,211 @@ def agree(registry: Registry, listed: Sequence[DatasetRecord], asked: Sequence[Q
         found = registry.search(query)
         assert {body.dataset_id for body in bodies(found)} == {b.dataset_id for b in expected}
         assert found.counts == counts_of(expected)
+
+
+# --- listings ---------------------------------------------------------------------------------
+
+
+def test_what_is_listed_again_is_not_indexed_again(registry: Registry, domain: Domain) -> None:
+    listed = [numbered(number) for number in range(10)]
+    domain.lists(registry, listed)
+    first = registry.search(EVERYTHING)
+    changes = writes(registry, lambda: domain.lists(registry, listed))
+    assert changes == 1 + 2 * len(listed), "the node, and a dataset's expiry and record"
+    again = registry.search(EVERYTHING)
+    assert names(again) == names(first)
+    assert {body.seq for body in bodies(again)} == {domain.seq}
+
+
+def test_what_has_changed_is_found_by_its_new_words_only(
+    registry: Registry, domain: Domain
+) -> None:
+    domain.lists(registry, [numbered(1, description="old", schema=None)])
+    domain.lists(registry, [numbered(1, description="new", tags=("twins",))])
+    assert names(registry.search(query_of(description="new", tags="win"))) == ["births 1"]
+    for gone in (query_of(description="old"), query_of("births"), query_of(tags="births")):
+        assert registry.search(gone) == Found((), counts=counts_of(()))
+
+
+def test_a_page_may_name_a_dataset_twice_and_the_last_counts(
+    registry: Registry, domain: Domain
+) -> None:
+    domain.lists(registry, [numbered(1, name="one"), numbered(1, name="two"), numbered(2)])
+    assert sorted(names(registry.search(EVERYTHING))) == ["births 2", "two"]
+    assert registry.search(query_of(exact_name="one")).records == ()
+
+
+def test_nothing_is_missing_while_a_listing_of_several_pages_comes_in(
+    registry: Registry, domain: Domain
+) -> None:
+    before = [numbered(number) for number in range(4)]
+    domain.lists(registry, before[:2], before[2:])
+    seen: list[set[str]] = []
+    domain.seq += 1
+    for number in (3, 4, 5):
+        page = [domain.signed(numbered(number))]
+        registry.join(domain.peer, domain.node(), page, more=number < 5)
+        seen.append(set(names(registry.search(query_of("births")))))
+    old = {f"births {number}" for number in range(4)}
+    assert seen == [old, old | {"births 4"}, {"births 3", "births 4", "births 5"}]
+
+
+def test_a_listing_that_was_cut_off_takes_nothing_away_and_the_next_one_mends_it(
+    registry: Registry, domain: Domain
+) -> None:
+    domain.lists(registry, [numbered(1), numbered(2)])
+    domain.seq += 1
+    registry.join(domain.peer, domain.node(), [domain.signed(numbered(3))], more=True)
+    assert len(registry.search(EVERYTHING).records) == 3
+    domain.lists(registry, [numbered(1), numbered(3)])
+    assert names(registry.search(EVERYTHING)) == ["births 1", "births 3"]
+
+
+def test_a_page_that_is_repeated_changes_nothing(registry: Registry, domain: Domain) -> None:
+    domain.lists(registry, [numbered(1)], [numbered(2)])
+    registry.join(domain.peer, domain.node(), [domain.signed(numbered(2))])
+    assert names(registry.search(EVERYTHING)) == ["births 1", "births 2"]
+
+
+def test_a_page_with_one_bad_record_changes_nothing(
+    registry: Registry, domain: Domain, clock: Clock
+) -> None:
+    domain.lists(registry, [numbered(1)])
+    stranger = Domain(clock, 2).signed(numbered(3))
+    domain.seq += 1
+    for bad, error in ((stranger, ForgedRecordError), (domain.node(), RecordError)):
+        with pytest.raises(error):
+            registry.join(domain.peer, domain.node(), [domain.signed(numbered(2)), bad])
+    assert names(registry.search(EVERYTHING)) == ["births 1"]
+
+
+def test_an_older_listing_is_refused(registry: Registry, domain: Domain) -> None:
+    old = domain.node()
+    domain.lists(registry, [numbered(1)])
+    with pytest.raises(StaleRecordError):
+        registry.join(domain.peer, old, ())
+    assert len(registry.search(EVERYTHING).records) == 1
+
+
+def test_a_domain_has_room_for_so_many_and_more_are_refused_as_a_page(
+    opened: Callable[..., Registry], domain: Domain
+) -> None:
+    registry = opened(most_listed=3)
+    domain.lists(registry, [numbered(1), numbered(2), numbered(3)])
+    with pytest.raises(RegistryFullError, match="5"):
+        domain.lists(registry, [numbered(4), numbered(5)], [])
+    assert names(registry.search(EVERYTHING)) == ["births 1", "births 2", "births 3"]
+
+
+def test_domains_do_not_disturb_each_other(
+    registry: Registry, domain: Domain, clock: Clock
+) -> None:
+    other = Domain(clock, 2)
+    domain.lists(registry, [numbered(1)])
+    other.lists(registry, [numbered(1, name="theirs")])
+    domain.lists(registry)
+    assert names(registry.search(EVERYTHING)) == ["theirs"]
+
+
+def test_old_versions_stay_findable(registry: Registry, domain: Domain) -> None:
+    domain.lists(registry, [numbered(1, version=1), numbered(1, version=2), numbered(2)])
+    found = registry.search(query_of(exact_name="births 1"))
+    assert [body.version for body in bodies(found)] == [1, 2]
+    assert found.counts is not None
+    assert found.counts.datasets == 2
+
+
+# --- what has expired -------------------------------------------------------------------------
+
+
+def test_what_has_expired_is_neither_found_nor_counted_and_leaves_the_file(
+    registry: Registry, domain: Domain, clock: Clock
+) -> None:
+    domain.lists(registry, [numbered(1, schema=DatasetSchema.of("s", {"values": BIRTHS}))])
+    clock.now += LASTS_S - 1
+    assert registry.search(query_of("births")).counts == Counts(1, 1, 1, 1, 1)
+    clock.now += 1
+    assert registry.search(query_of("births")) == Found((), counts=Counts())
+    assert registry.census() == Census(domains={}, datasets=0)
+    assert not registry.lists(domain.peer)
+    other = Domain(clock, 2)
+    other.lists(registry)
+    for table, left in rows_of(registry).items():
+        assert left == (1 if table == "nodes" else 0), table
+
+
+def test_a_schema_is_counted_once_and_as_long_as_a_dataset_has_it(
+    registry: Registry, domain: Domain
+) -> None:
+    schema = DatasetSchema.of("s", {"x": BIRTHS, "y": BIRTHS})
+    two = [numbered(number, schema=schema) for number in (1, 2)]
+    domain.lists(registry, [*two, numbered(3)])
+    assert registry.search(EVERYTHING).counts == Counts(1, 3, 3, 1, 1)
+    domain.lists(registry, two[:1])
+    assert registry.search(EVERYTHING).counts == Counts(1, 1, 1, 1, 1)
+    domain.lists(registry)
+    assert rows_of(registry)["schemas"] == rows_of(registry)["tensor_schemas"] == 0
+
+
+def rows_of(registry: Registry) -> dict[str, int]:
+    """How many rows each table has."""
+    tables = ("nodes", "datasets", "records", "schemas", "tensor_schemas", "labelled", "words")
+    return {
+        table: registry._journal.rows(f"SELECT count(*) FROM {table}")[0][0]  # noqa: S608
+        for table in tables
+    }
+
+
+# --- pages of answers -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("limit", "description"), [(3, ""), (1000, "x " * 8000)])
+def test_pages_have_everything_once_and_each_fits(
+    registry: Registry, domain: Domain, limit: int, description: str
+) -> None:
+    domain.lists(registry, *[[numbered(n, description=description)] for n in range(40)])
+    found, sizes, place = [], [], 0
+    while True:
+        page = registry.search(query_of("births"), after=place, limit=limit)
+        assert (page.counts is None) == (place > 0)
+        found += names(page)
+        sizes.append(sum(map(len, page.records)))
+        place = page.next
+        if not place:
+            break
+    assert found == [f"births {number}" for number in range(40)]
+    assert len(sizes) == (14 if limit == 3 else 2)
+    assert max(sizes) <= PAGE_BYTES
+
+
+# --- the file ---------------------------------------------------------------------------------
+
+
+def test_what_is_listed_is_there_after_a_restart(
+    opened: Callable[..., Registry], domain: Domain
+) -> None:
+    domain.lists(opened(), [numbered(1)])
+    assert names(opened().search(query_of("births"))) == ["births 1"]
+
+
+def test_a_file_of_an_earlier_form_is_begun_anew(
+    opened: Callable[..., Registry], domain: Domain, tmp_path: Path
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "registry.db")) as old:
+        old.execute("PRAGMA journal_mode = WAL")
+        old.execute("CREATE TABLE nodes (peer TEXT PRIMARY KEY, record BLOB)")
+        old.execute("CREATE TABLE tags (tag TEXT, number INTEGER)")
+    registry = opened()
+    assert registry.search(EVERYTHING).records == ()
+    domain.lists(registry, [numbered(1)])
+    assert names(registry.search(EVERYTHING)) == ["births 1"]
+
+
+def test_a_file_whose_texts_were_folded_by_another_unicode_is_begun_anew(
+    opened: Callable[..., Registry], domain: Domain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = opened()
+    domain.lists(registry, [numbered(1)])
+    registry.close()
+    monkeypatch.setattr(registry_file, "FORM", registry_file.FORM + 1)
+    assert opened().search(EVERYTHING).records == ()

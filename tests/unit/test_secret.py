@@ -30,7 +30,7 @@ class Holder:
 def rich_inspection(value: object) -> str:
     console = rich.console.Console(file=StringIO(), width=200)
     rich.inspect(value, console=console, all=True)
-    return console.file.getvalue()  # type: ignore[attr-defined]
+    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
 
 
 SHOW: dict[str, Callable[[Any], str]] = {
