@@ -126,7 +126,10 @@ class Corpus:
         return self._schemas[int(SCHEMAS ** self._chance.random()) - 1]
 
     def _schema(self, number: int) -> DatasetSchema:
-        columns = [Column(name, "float32", 0, number + 1) for name in dict.fromkeys(self.drawn(self.words, 2, 5))]
+        columns = [
+            Column(name, "float32", 0, number + 1)
+            for name in dict.fromkeys(self.drawn(self.words, 2, 5))
+        ]
         return DatasetSchema.of(f"schema {number}", {"x": TensorSchema("x", tuple(columns))})
 
     def _some(self, texts: Sequence[str], least: int, most: int) -> list[str]:
