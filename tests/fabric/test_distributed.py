@@ -8,8 +8,8 @@ import pytest
 from p2pgrid import DatasetPointer, DistributedDataset, DomainClient
 from p2pgrid.client.distributed import group_by_schema
 from p2pgrid.errors import GetNotPermittedError, P2PGridError, SchemaMismatchError
+from tests.births import BOOK, plan_of, write_births
 from tests.fabric.conftest import FabricNode, Grid
-from tests.fabric.importing import BOOK, plan_of, write_births
 
 WEIGHTS = {"ama": 4.0, "cdc": 5.0, "ucsf": 6.0}
 """Of the one birth at each domain, in kg."""

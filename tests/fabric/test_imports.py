@@ -11,8 +11,8 @@ from p2pgrid import DomainClient
 from p2pgrid.cli.main import REFUSED, USAGE, app
 from p2pgrid.client import connect
 from p2pgrid.errors import GetNotPermittedError
+from tests.births import BOOK, PRIVATE, ROWS, WEIGHTS, write_births
 from tests.fabric.conftest import FabricNode, Grid
-from tests.fabric.importing import BOOK, PRIVATE, ROWS, WEIGHTS, write_births
 
 
 class Wizard:
