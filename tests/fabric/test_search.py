@@ -1,5 +1,6 @@
 """How a scientist searches: forms, counts, several networks, and the DHT alone."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from p2pgrid.protocol.queries import query_of
 from p2pgrid.protocol.records import SignedRecord
 from tests.fabric.conftest import FabricNode, Grid, network_at
 from tests.fabric.searching import answering, publish, scientist
+from tests.unit.hits import peer_of
 
 FROZEN_S = 0.5
 """How long the searches here wait for a network that stands still."""
@@ -216,6 +218,17 @@ def test_c27_a_frozen_network_holds_nobody_up(make_grid: Callable[..., Grid]) ->
     assert [d.name for d in found.datasets()] == ["here"]
     assert [name for name, _ in found.missing] == ["CDC"]
     grid.memory.hub.frozen.clear()
+
+
+def test_c27_a_default_that_was_never_visited_is_asked_too(grid: Grid, ama: FabricNode) -> None:
+    publish(grid, grid.launch("bob", networks=(ama.address,)), "here")
+    client = grid.client("newcomer")
+    client.home.mkdir(exist_ok=True)
+    nowhere = f"/memory/{peer_of('nowhere')}"
+    (client.home / "bootstrap.json").write_text(json.dumps([ama.address, nowhere]))
+    found = client.search(anywhere="covid")
+    assert [d.name for d in found.datasets()] == ["here"]
+    assert [name for name, _ in found.missing] == [nowhere]
 
 
 def test_c27_without_any_network_whole_tags_are_found_by_the_dht(grid: Grid) -> None:
