@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -13,6 +14,7 @@ from p2pgrid.protocol.counts import Counts
 from p2pgrid.protocol.messages import Found
 from p2pgrid.protocol.queries import query_of
 from p2pgrid.protocol.records import SignedRecord
+from tests.fabric.births import SCHEMA, births
 from tests.fabric.conftest import FabricNode, Grid, network_at
 from tests.fabric.searching import answering, publish, scientist
 from tests.unit.hits import peer_of
@@ -93,6 +95,51 @@ def test_c22_a_whole_result_counts_what_it_lists(someone: Client) -> None:
     assert lines[1].split() == ["0", "3", "3", "0", "0"]
     assert len(lines) == 2
     assert "distributed_datasets" in found._repr_html_()
+
+
+def test_c23_versions_are_rows_and_the_latest_is_one(
+    grid: Grid, someone: Client, ama: FabricNode
+) -> None:
+    owners = [grid.owner_of(grid.launch(name, networks=(ama.address,))) for name in ("Bob", "Eve")]
+    for owner in (*owners, owners[0], owners[0]):
+        owner.publish_dataset(births())
+    found = someone.search("#birth-records")
+    every, latest = found.datasets(), found.datasets(latest_version_only=True)
+    assert sorted((d.domain.name, d.version) for d in every) == [
+        *(("Bob", version) for version in (1, 2, 3)),
+        ("Eve", 1),
+    ]
+    assert sorted((d.domain.name, d.version) for d in latest) == [("Bob", 3), ("Eve", 1)]
+    assert len(every.table) == 4
+    row = latest.table.set_index("domain").loc["Bob"]
+    assert (row["version"], row["schema"], row["tags"]) == (
+        3,
+        SCHEMA.name,
+        "#february #birth-records",
+    )
+    assert tuple(row[f"{split}_rows"] for split in ("train", "dev", "test")) == (5, 0, 2)
+    assert row["metadata"] == "{'collected': 2019}"
+    assert "NP" in row["frameworks"].split("/")
+    assert row["upload-date"] == datetime.now(UTC).date().isoformat()
+    assert row["id"] == next(d.id for d in latest if d.domain.name == "Bob")
+
+
+def test_c38_what_shares_a_schema_is_one_distributed_dataset(
+    grid: Grid, someone: Client, ama: FabricNode
+) -> None:
+    owners = [grid.owner_of(grid.launch(name, networks=(ama.address,))) for name in ("Bob", "Eve")]
+    for owner in (*owners, owners[0]):
+        owner.publish_dataset(births())
+    found = someone.search("#birth-records")
+    tensors = len(SCHEMA)
+    assert found.counts == Counts(1, 3, 3 * tensors, 1, len({of.id for _, of in SCHEMA.tensors}))
+    assert found.counts == found.claims["AMA"]
+    (group,) = found.distributed_datasets
+    assert sorted((d.domain.name, d.version) for d in group.datasets) == [("Bob", 2), ("Eve", 1)]
+    assert found.schemas[SCHEMA.name].schema == SCHEMA
+    assert len(found.schemas[SCHEMA.name].datasets) == 3
+    assert len(found.tensors) == 3 * tensors
+    assert [len(pointers) for pointers in found.values()] == [tensors, tensors]
 
 
 def test_c25_a_search_for_nothing_or_in_no_form_names_what_is_allowed(someone: Client) -> None:
