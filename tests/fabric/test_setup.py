@@ -78,9 +78,10 @@ def test_a_key_that_cannot_be_kept_claims_nothing(
     def fails(*_: object) -> None:
         raise WalletError("no space left")
 
-    with monkeypatch.context() as patch, pytest.raises(WalletError):
+    with monkeypatch.context() as patch:
         patch.setattr(Wallet, "keep", fails)
-        domain.claim(token)
+        with pytest.raises(WalletError):
+            domain.claim(token)
     domain.claim(token).publish("weights", [1.0])
 
 
