@@ -201,7 +201,7 @@ def test_c27_one_network_down_is_named_and_the_others_are_there(
     (missing,) = found.missing
     assert missing.name == "CDC"
     assert "did not answer" in missing.problem
-    assert "partial: CDC did not answer" in repr(found)
+    assert "partial: CDC did not answer: " in repr(found)
     assert "claims" not in repr(found)
     assert "CDC did not answer" in found._repr_html_()
 
