@@ -16,7 +16,7 @@ from nacl.signing import SigningKey
 from actors import registry_file
 from actors.ports import Census
 from actors.registry import Registry
-from p2pgrid.errors import ForgedRecordError, RecordError, StaleRecordError, RegistryFullError
+from p2pgrid.errors import ForgedRecordError, RecordError, RegistryFullError, StaleRecordError
 from p2pgrid.ids import DatasetId, PeerId, peer_id_of
 from p2pgrid.protocol.counts import Counts, counts_of
 from p2pgrid.protocol.messages import Found
