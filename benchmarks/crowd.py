@@ -110,8 +110,7 @@ class Worker:
         try:
             domain = client.connect(self._address)
             assert isinstance(domain, DomainClient)
-            pointer: TensorPointer | None = domain.login().datasets[0].pointers[0]
-            return pointer
+            return domain.login().datasets[0].pointers[0]  # type: ignore[no-any-return]
         except P2PGridError:
             return None
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         save_network as save_network,
         search as search,
     )
+    from p2pgrid.client.dataset_model import Dataset as Dataset, prepare_dataset as prepare_dataset
     from p2pgrid.client.datasets import DatasetPointer as DatasetPointer
     from p2pgrid.client.distributed import DistributedDataset as DistributedDataset
     from p2pgrid.client.domain import DomainClient as DomainClient
@@ -35,7 +36,12 @@ if TYPE_CHECKING:
     from p2pgrid.client.wallet import Wallet as Wallet
     from p2pgrid.errors import P2PGridError as P2PGridError
     from p2pgrid.exports import export as export, method as method
-    from p2pgrid.protocol.budgets import Entity as Entity
+    from p2pgrid.protocol.budgets import Entity as Entity, UserBudget as UserBudget
+    from p2pgrid.protocol.columns import Column as Column
+    from p2pgrid.protocol.schemas import (
+        DatasetSchema as DatasetSchema,
+        TensorSchema as TensorSchema,
+    )
 
     networks: Table
     """The networks that are known here, asked anew at each access; see ``Client.networks``."""
@@ -48,7 +54,10 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())
 _HOMES = {
     "ActorPointer": "client.actor_pointer",
     "Client": "client.connect",
+    "Column": "protocol.columns",
+    "Dataset": "client.dataset_model",
     "DatasetPointer": "client.datasets",
+    "DatasetSchema": "protocol.schemas",
     "DistributedDataset": "client.distributed",
     "DomainClient": "client.domain",
     "Entity": "protocol.budgets",
@@ -59,6 +68,8 @@ _HOMES = {
     "SearchResults": "client.results",
     "TablePointer": "client.table_pointer",
     "TensorPointer": "client.pointer",
+    "TensorSchema": "protocol.schemas",
+    "UserBudget": "protocol.budgets",
     "Wallet": "client.wallet",
     "accept": "client.connect",
     "cancel": "client.waiting",
@@ -70,6 +81,7 @@ _HOMES = {
     "kill": "client.waiting",
     "launch": "client.launch",
     "method": "exports",
+    "prepare_dataset": "client.dataset_model",
     "private_tensor": "client.private_tensor",
     "save_network": "client.connect",
     "search": "client.connect",
@@ -81,7 +93,10 @@ _HOMES = {
 __all__ = [
     "ActorPointer",
     "Client",
+    "Column",
+    "Dataset",
     "DatasetPointer",
+    "DatasetSchema",
     "DistributedDataset",
     "DomainClient",
     "Entity",
@@ -92,6 +107,8 @@ __all__ = [
     "SearchResults",
     "TablePointer",
     "TensorPointer",
+    "TensorSchema",
+    "UserBudget",
     "Wallet",
     "accept",
     "cancel",
@@ -103,6 +120,7 @@ __all__ = [
     "kill",
     "launch",
     "method",
+    "prepare_dataset",
     "private_tensor",
     "save_network",
     "search",

@@ -8,13 +8,16 @@ is dropped and counted, and hides nothing that is good.
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import wait
 from typing import NamedTuple
 
+from p2pgrid.client.in_thread import in_thread
 from p2pgrid.client.pages import pages_of
 from p2pgrid.client.records import read_dataset
+from p2pgrid.client.splits import require_consistent
 from p2pgrid.config import Limits
 from p2pgrid.errors import (
+    DataError,
     ExpiredRecordError,
     ForgedRecordError,
     OversizedRecordError,
@@ -30,9 +33,6 @@ from p2pgrid.protocol.messages import Found, ListDatasets, Search
 from p2pgrid.protocol.queries import Query, matches
 from p2pgrid.protocol.records import DatasetRecord, newer
 
-AT_ONCE = 32
-"""Peers that are asked at the same time."""
-
 REASONS: Mapping[type[P2PGridError], str] = {
     OversizedRecordError: "a record is too large",
     ForgedRecordError: "a record is not signed by who it names",
@@ -40,6 +40,7 @@ REASONS: Mapping[type[P2PGridError], str] = {
 }
 """Why a record is not believed; by the type of the error, never by what it quotes."""
 UNREADABLE = "a record cannot be read"
+INCONSISTENT = "a record contradicts itself"
 MISMATCH = "a record is not what was asked for"
 REPEATED = "a record was given twice"
 MISCOUNTED = "the totals are not those of the records"
@@ -130,6 +131,7 @@ class Inquiry:
         self.claimed = self.claimed or found.counts
         offline = set(found.offline)
         for number, record in enumerate(found.records):
+            self._left_s()  # to check what was made to be costly must not go on for ever
             problem = self._take_record(record, is_offline=number in offline)
             if problem:
                 self.rejected[problem] += 1
@@ -138,8 +140,11 @@ class Inquiry:
         """Why the record is dropped; empty for one that is kept."""
         try:
             record, signer = read_dataset(encoded, self._asked.signer)
+            require_consistent(record)
         except (RecordError, RemoteProtocolError) as error:
             return REASONS.get(type(error), UNREADABLE)
+        except DataError:
+            return INCONSISTENT
         if not matches(self._query, record):
             return MISMATCH
         key = signer, record.dataset_id
@@ -166,15 +171,10 @@ def ask_all(
 
     Who has not answered by then goes on in the background until its own deadline, unheard.
     """
-    if not asked:
-        return []
     deadline = time.monotonic() + within_s
     inquiries = [Inquiry(each, query, limits=limits, deadline=deadline) for each in asked]
-    pool = ThreadPoolExecutor(min(len(inquiries), AT_ONCE), "p2pgrid-search")
-    try:
-        done, _ = wait([pool.submit(inquiry.run) for inquiry in inquiries], timeout=within_s)
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    answers = [in_thread(inquiry.run, name="search") for inquiry in inquiries]
+    done, _ = wait(answers, timeout=within_s)
     for each in done:
         each.result()  # raises what no peer can cause: a mistake of ours
     return inquiries

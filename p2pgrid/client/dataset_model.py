@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from numpy.typing import ArrayLike
 from typing_extensions import override
 
+from p2pgrid.client.display import Display, Displayed
 from p2pgrid.client.entities import NOTHING, Entities, entities_of
 from p2pgrid.client.public_dataset import PublicDataset
 from p2pgrid.client.sources import Source
@@ -32,7 +33,7 @@ Missing = Mapping[str, Mapping[str, Number | str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
-class Dataset:
+class Dataset(Displayed):
     """A dataset that can be published; ``prepare_dataset`` makes it, so that it is valid."""
 
     name: str
@@ -84,9 +85,11 @@ class Dataset:
         )
 
     @override
-    def __repr__(self) -> str:
+    def _display(self) -> Display:
         rows = ", ".join(f"{split} {count:,}" for split, count in self.rows.items())
-        return f"<Dataset {self.name!r}: {', '.join(self.tensors)}; rows: {rows}>"
+        return Display(
+            f"Dataset {self.name!r}", (("tensors", ", ".join(self.tensors)), ("rows", rows))
+        )
 
 
 def prepare_dataset(

@@ -6,6 +6,7 @@ from typing import Generic, Protocol, TypeVar
 
 from typing_extensions import override
 
+from p2pgrid.client.display import Display, Displayed
 from p2pgrid.client.home import Home
 from p2pgrid.errors import SchemaError, SchemaMismatchError
 from p2pgrid.protocol.conformance import require_same
@@ -35,7 +36,7 @@ M = TypeVar("M", bound=Member)
 R = TypeVar("R")
 
 
-class DomainResults(Mapping[str, R]):
+class DomainResults(Displayed, Mapping[str, R]):
     """What a function gave for each member, by the name of its domain, in the members' order.
 
     A domain where it failed hides no other: ``errors`` has its error, ``succeeded`` what the others
@@ -73,12 +74,12 @@ class DomainResults(Mapping[str, R]):
         return len(self._futures)
 
     @override
-    def __repr__(self) -> str:
+    def _display(self) -> Display:
         failed = "".join(f"; {name} failed: {error!r}" for name, error in self.errors.items())
-        return f"<DomainResults of {', '.join(self)}{failed}>"
+        return Display(f"DomainResults of {', '.join(self)}{failed}")
 
 
-class DistributedDataset(Generic[M]):
+class DistributedDataset(Displayed, Generic[M]):
     """At least one dataset, and all of them have the same schema; the data stay where they are.
 
     Trust: that the schemas are equal is certain, they are compared. That the data are what their
@@ -123,9 +124,9 @@ class DistributedDataset(Generic[M]):
         return len(self.datasets)
 
     @override
-    def __repr__(self) -> str:
+    def _display(self) -> Display:
         names = ", ".join(_names(self.datasets))
-        return f"<DistributedDataset of schema {self.schema.name!r} at {names}>"
+        return Display(f"DistributedDataset of schema {self.schema.name!r} at {names}")
 
 
 def group_by_schema(datasets: Iterable[M]) -> tuple[DistributedDataset[M], ...]:

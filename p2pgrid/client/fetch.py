@@ -20,6 +20,7 @@ from p2pgrid.errors import (
 from p2pgrid.ids import PeerId
 from p2pgrid.protocol.proxy import Proxy
 from p2pgrid.protocol.records import NodeRecord
+from p2pgrid.protocol.text import cut
 from p2pgrid.protocol.web import DOCUMENT_BYTES, WebAddress, read_document, web_address
 
 MAX_REDIRECTS = 3
@@ -119,4 +120,5 @@ def _listed(address: WebAddress) -> str:
 
 
 def _unreachable(address: WebAddress, reason: str) -> PeerUnreachableError:
-    return PeerUnreachableError(peer=str(address), addresses=1, reason=reason)
+    """The reason may repeat what a server has sent."""
+    return PeerUnreachableError(peer=str(address), addresses=1, reason=cut(reason))

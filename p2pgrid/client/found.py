@@ -68,7 +68,7 @@ class FoundTensor(NamedTuple):
 
     @property
     def pointer(self) -> Any:
-        """A handle to its values."""
+        """A handle to its values in the train split; see ``DatasetPointer``."""
         return self.dataset[self.name]
 
 

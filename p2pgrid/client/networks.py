@@ -21,6 +21,7 @@ from p2pgrid.errors import (
     NotAGridNetworkError,
     P2PGridError,
 )
+from p2pgrid.protocol.text import printable
 
 if TYPE_CHECKING:
     from p2pgrid.client.network import NetworkClient
@@ -122,7 +123,9 @@ class Networks:
         wallet = self._wallet.keys()
         keys = Counter(key.network for key in wallet if key.network)
         names = Counter(row.known.name for row in kept.values())
-        silent = [f"{it.known.name}: {it.problem}" for it in kept.values() if it.problem]
+        silent = [
+            printable(f"{row.known.name}: {row.problem}") for row in kept.values() if row.problem
+        ]
         note = "\n".join(["did not answer, so these are old numbers:", *silent])
         return table(
             [_cells(row, names, keys) for row in kept.values()],
@@ -171,5 +174,5 @@ def _cells(row: Row, names: Mapping[str, int], keys: Mapping[str, int]) -> dict[
         "models": known.models,
         "domains": known.domains,
         "online": row.online,
-        "registered": keys[known.name] + keys[known.peer_id],
+        "registered": sum(keys[it] for it in {known.name, known.peer_id, known.address}),
     }

@@ -8,6 +8,7 @@ from p2pgrid.client.home import Home
 from p2pgrid.client.transfers import Wishes
 from p2pgrid.errors import (
     AuthenticationError,
+    CapabilityError,
     GetNotPermittedError,
     NoKeyError,
     PermissionDeniedError,
@@ -21,7 +22,7 @@ from p2pgrid.protocol.operations import ArrayMeta
 from p2pgrid.protocol.records import DatasetRecord, Split
 from p2pgrid.protocol.schemas import SPLITS
 
-DENIED = (AuthenticationError, NoKeyError, PermissionDeniedError)
+DENIED = (AuthenticationError, CapabilityError, NoKeyError, PermissionDeniedError)
 """Who meets one of these is no owner, or nobody the domain knows."""
 
 

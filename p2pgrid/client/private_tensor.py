@@ -7,13 +7,14 @@ from typing import Self
 from numpy.typing import ArrayLike
 from typing_extensions import override
 
+from p2pgrid.client.display import Display, Displayed
 from p2pgrid.client.domain import DomainClient
 from p2pgrid.client.pointer import TensorPointer
 from p2pgrid.client.sources import plain_array
 from p2pgrid.protocol.arrays import dtype_named
 
 
-class PrivateTensor:
+class PrivateTensor(Displayed):
     """A copy of an owner's values, and what will be said about them; see ``private_tensor``.
 
     Nothing has left this program before ``send``. The values are private: no repr shows them.
@@ -67,9 +68,9 @@ class PrivateTensor:
         return pointer
 
     @override
-    def __repr__(self) -> str:
+    def _display(self) -> Display:
         tags = "".join(f" {tag}" for tag in self.tags)
-        return f"<PrivateTensor of shape {self.shape}, {self.values.dtype.name}{tags}>"
+        return Display(f"PrivateTensor of shape {self.shape}, {self.values.dtype.name}{tags}")
 
 
 def private_tensor(tensor: ArrayLike, allowed_users: str | Sequence[str] = ()) -> PrivateTensor:

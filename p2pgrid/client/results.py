@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from typing_extensions import override
@@ -20,7 +20,6 @@ from p2pgrid.client.found import (
     schemas_of,
     tensors_of,
 )
-from p2pgrid.client.pointer import TensorPointer
 from p2pgrid.protocol.counts import Counts, counts_of
 from p2pgrid.protocol.text import html_table, html_text, printable, text_table
 
@@ -44,10 +43,11 @@ class Rejected(NamedTuple):
     times: int
 
 
-class SearchResults(Mapping[str, list[TensorPointer]]):
+class SearchResults(Mapping[str, list[Any]]):
     """What a search found: a mapping from the names of domains to pointers, and lists of it.
 
-    The pointers are those of the latest version of each dataset. Printed it is its five ``counts``,
+    The pointers are those of the latest version of each dataset, of its train split; see
+    ``DatasetPointer``. Printed it is its five ``counts``,
     and whatever there is to say about them.
 
     Trust: every dataset is signed by its domain, and listed once. That nothing was left out is
@@ -63,6 +63,7 @@ class SearchResults(Mapping[str, list[TensorPointer]]):
     ) -> None:
         """``inquiries``: who was asked, for their claims and for what was not believed of them."""
         self._datasets = tuple(datasets)
+        self._pointers: dict[str, list[Any]] = {}
         self.missing = tuple(missing)
         """Networks and domains that did not answer, or not with all, and why."""
         self.rejected = tuple(
@@ -112,8 +113,11 @@ class SearchResults(Mapping[str, list[TensorPointer]]):
         return tuple(DistributedDataset(latest_versions(group.datasets)) for group in groups)
 
     @override
-    def __getitem__(self, domain: str) -> list[TensorPointer]:
-        return self._by_domain[domain]
+    def __getitem__(self, domain: str) -> list[Any]:
+        if domain not in self._pointers:
+            datasets = self._by_domain[domain]
+            self._pointers[domain] = [it for dataset in datasets for it in dataset.pointers]
+        return self._pointers[domain]
 
     @override
     def __iter__(self) -> Iterator[str]:
@@ -144,12 +148,12 @@ class SearchResults(Mapping[str, list[TensorPointer]]):
         return tuple(latest_versions(self._datasets))
 
     @cached_property
-    def _by_domain(self) -> dict[str, list[TensorPointer]]:
+    def _by_domain(self) -> dict[str, list[DatasetPointer]]:
         names = labels(self._datasets)
-        pointers: dict[str, list[TensorPointer]] = {}
+        datasets: dict[str, list[DatasetPointer]] = {}
         for dataset in self._latest:
-            pointers.setdefault(names[dataset.domain.peer_id], []).extend(dataset.pointers)
-        return pointers
+            datasets.setdefault(names[dataset.domain.peer_id], []).append(dataset)
+        return datasets
 
     @property
     def _rows(self) -> list[list[str]]:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Protocol
 
 from p2pgrid.client.asking import Asked, Inquiry, Key, ask_all, newest, out_of_reach
@@ -14,6 +15,7 @@ from p2pgrid.client.results import Missing, SearchResults
 from p2pgrid.config import Limits, Timing
 from p2pgrid.errors import InvalidQueryError, NetworkUnreachableError
 from p2pgrid.ids import PeerId
+from p2pgrid.net.link import Link
 from p2pgrid.net.peer import Peer
 from p2pgrid.protocol.queries import Query, require_something
 from p2pgrid.protocol.records import DatasetRecord
@@ -22,12 +24,18 @@ ENTRIES = 32
 """Domains that a search found and that are remembered: by them the DHT is entered later, and a
 network that makes domains up cannot fill the file of known peers with them."""
 
+PROVIDERS = 256
+"""Domains that are asked of those that announced a tag on the DHT; it tells of a part anyway."""
+
 
 class Reach(Protocol):
     """By which those who are asked are reached; ``Client`` is one."""
 
     def domain(self, peer_id: PeerId, name: str, addresses: Sequence[str]) -> DomainClient:
         """The program's one client of a domain."""
+
+    def network(self, address: str) -> NetworkClient:
+        """The network at an address."""
 
     def known_network(self, known: KnownNetwork) -> NetworkClient:
         """A network of the history."""
@@ -59,7 +67,7 @@ class Searcher:
             NetworkUnreachableError: nobody at all answered.
             NetworkKeyError: nobody did, and at least one is not in our closed network.
         """
-        inquiries = self._ask(list(map(self._network, self._networks.history())), query)
+        inquiries = self._ask(self._known_networks(), query)
         if any(inquiry.has_answered for inquiry in inquiries):
             return self._results(inquiries)
         if query.exact_tags:
@@ -91,10 +99,8 @@ class Searcher:
             raise NetworkUnreachableError(
                 peer="of the DHT", addresses=len(addresses), reason="no known peer answered"
             )
-        domains = [
-            self._reach.domain(peer_id, record.name, record.addresses)
-            for peer_id, record in self._peer().find(query.exact_tags[0])
-        ]
+        found = self._peer().find(query.exact_tags[0])[:PROVIDERS]
+        domains = [self._reach.domain(peer, told.name, told.addresses) for peer, told in found]
         asked = [Asked(domain.name, domain.link, domain.peer_id) for domain in domains]
         return self._results([*silent, *self._ask(asked, query)])
 
@@ -102,8 +108,23 @@ class Searcher:
         require_something(query)
         return ask_all(asked, query, limits=self._limits, within_s=self._timing.search_s)
 
-    def _network(self, known: KnownNetwork) -> Asked:
-        return Asked(known.name, lambda: self._reach.known_network(known).link(), signer=None)
+    def _known_networks(self) -> list[Asked]:
+        """Those of the history, and those of the defaults that never answered."""
+        history = [
+            Asked(known.name, partial(self._link_to, known), signer=None)
+            for known in self._networks.history()
+        ]
+        new = [
+            Asked(address, partial(self._link_at, address), signer=None)
+            for address in self._networks.unvisited()
+        ]
+        return history + new
+
+    def _link_to(self, known: KnownNetwork) -> Link:
+        return self._reach.known_network(known).link()
+
+    def _link_at(self, address: str) -> Link:
+        return self._reach.network(address).link()
 
     def _results(self, inquiries: Sequence[Inquiry]) -> SearchResults:
         found = newest(inquiries)

@@ -6,6 +6,7 @@ from p2pgrid.client.described import Description
 from p2pgrid.client.home import Home
 from p2pgrid.client.pointer import TensorPointer
 from p2pgrid.client.table_pointer import TablePointer
+from p2pgrid.errors import SchemaError
 from p2pgrid.ids import ObjectId
 from p2pgrid.protocol.arrays import dtype_named
 from p2pgrid.protocol.operations import ArrayMeta
@@ -23,6 +24,21 @@ def splits_of(record: DatasetRecord) -> tuple[str, ...]:
 def names_in(record: DatasetRecord, split: str) -> tuple[str, ...]:
     """The names of the tensors of a split, in the owner's order."""
     return tuple(dict.fromkeys(it.name for it in record.tensors if it.split == split))
+
+
+def require_consistent(record: DatasetRecord) -> None:
+    """Refuses a record of whose tensors no pointers can be made.
+
+    Raises:
+        DtypeError: an array has a dtype that there is not.
+        SchemaError, SchemaMismatchError: an array comes twice, or is not what the schema says.
+    """
+    for info in record.tensors:
+        dtype_named(info.dtype)
+    if record.schema is not None:
+        require_layout(record.schema, list(map(_stored, record.tensors)))
+    elif len(record.tensors) > len({(it.split, it.name, it.column) for it in record.tensors}):
+        raise SchemaError(field="tensors", problem="one comes twice")
 
 
 def pointer_in(

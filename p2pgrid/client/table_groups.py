@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from typing_extensions import override
 
+from p2pgrid.client.display import Display, Displayed
 from p2pgrid.client.pointer import TensorPointer
 from p2pgrid.protocol.arrays import Array
 from p2pgrid.protocol.operations import keys_for
@@ -68,7 +69,7 @@ class Grouped(Protocol):
         """All rows of a column."""
 
 
-class TableGroups(Statistics):
+class TableGroups(Displayed, Statistics):
     """The rows of a table by their value in one column; results have one element per key."""
 
     def __init__(self, table: Grouped, by: str, keys: Any) -> None:
@@ -97,5 +98,6 @@ class TableGroups(Statistics):
         return result
 
     @override
-    def __repr__(self) -> str:
-        return f"<TableGroups of {self._table!r} by {self._by!r}, {len(self._keys)} keys>"
+    def _display(self) -> Display:
+        keys = f"{len(self._keys)} keys"
+        return Display(f"TableGroups of {self._table!r} by {self._by!r}, {keys}")

@@ -37,8 +37,6 @@ class TableForm(Struct, frozen=True, array_like=True, forbid_unknown_fields=True
 class NoColumnError(SchemaError, KeyError):
     """The table has no column of this name."""
 
-    __str__ = Exception.__str__  # not the quotes of KeyError
-
 
 class TablePointer(Displayed, Statistics, Described, Shareable):
     """A remote table; names, dtypes and number of rows are public, values and filters are not.

@@ -7,6 +7,7 @@ from typing import Any, SupportsIndex
 from typing_extensions import override
 
 from p2pgrid.client.conversion import convert
+from p2pgrid.client.display import Display, Displayed
 from p2pgrid.client.frames import frame_of
 from p2pgrid.client.mock import mock_tensor
 from p2pgrid.client.sources import Source, read_source
@@ -17,7 +18,7 @@ from p2pgrid.protocol.schemas import TensorSchema
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
-class Tensor:
+class Tensor(Displayed):
     """A table of one split: an array of shape (rows, ...) per column, in the schema's order."""
 
     name: str
@@ -49,8 +50,9 @@ class Tensor:
         return frame_of(self.schema, self.columns)
 
     @override
-    def __repr__(self) -> str:
-        return f"<Tensor {self.name!r} of shape {self.shape}, schema {self.schema.name!r}>"
+    def _display(self) -> Display:
+        facts = (("shape", str(self.shape)), ("schema", self.schema.name))
+        return Display(f"Tensor {self.name!r}", facts)
 
 
 def prepare_tensor(

@@ -11,6 +11,12 @@ class P2PGridError(Exception):
     code: ClassVar[int] = 0
 
     @override
+    def __str__(self) -> str:
+        """The text, without what a terminal would obey: it may hold names that others chose."""
+        text = Exception.__str__(self)  # not that of KeyError, which some are too
+        return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
+
+    @override
     def __reduce__(self) -> tuple[object, ...]:
         """Copies without calling ``__init__``, whose arguments differ per class."""
         return _restore, (type(self), self.args, dict(self.__dict__))

@@ -1,7 +1,7 @@
 """Which arrays a dataset with a schema is stored as: decided by the schema alone.
 
 Rule 1: a tensor whose columns all have one dtype is one array of shape (rows, columns); that of a
-single column is (rows, *cell). Rule 2: any other tensor is an array of
+single column whose cells have a shape is (rows, *cell). Rule 2: any other tensor is an array of
 shape (rows,) per column. Rule 3: every split has the same arrays, and one number of rows.
 """
 
@@ -40,10 +40,9 @@ def arrays_of(schema: TensorSchema) -> tuple[StoredAs, ...]:
     Raises:
         SchemaError: a column of several has cells with a shape.
     """
-    first, *others = schema.columns
+    first = schema.columns[0]
     if schema.is_one_array:
-        cell = (len(schema.columns),) if others else first.shape
-        return (StoredAs("", first.dtype.name, cell),)
+        return (StoredAs("", first.dtype.name, first.shape or (len(schema.columns),)),)
     for column in schema.columns:
         if column.shape:
             problem = (
@@ -64,7 +63,7 @@ def columns_in(array: Array, column: str, schema: TensorSchema) -> Iterator[tupl
     """
     if column:
         yield next(it for it in schema.columns if it.name == column), array
-    elif len(schema.columns) == 1:
+    elif schema.columns[0].shape:
         yield schema.columns[0], array
     else:
         for number, each in enumerate(schema.columns):

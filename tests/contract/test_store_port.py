@@ -18,15 +18,20 @@ import pytest
 from actors.channel import ChannelStore, StoreServer
 from actors.local import LocalStore
 from actors.logs import JsonFormatter, current_request
-from actors.ports import StorePort
+from actors.ports import DatasetEntry, PartEntry, StorePort, TensorEntry
 from actors.store import Store
-from p2pgrid.errors import DiskFullError, InternalError, UnavailableError
-from p2pgrid.ids import ObjectId
+from p2pgrid.errors import DiskFullError, InternalError, UnavailableError, UnfitValuesError
+from p2pgrid.ids import DatasetId, ObjectId
 from p2pgrid.net.bulk_files import FileSink, npy_header
 from p2pgrid.protocol.arrays import Array, header_of, raw_bytes
+from p2pgrid.protocol.budgets import UserBudget
+from p2pgrid.protocol.columns import Column
+from p2pgrid.protocol.entity_table import EntityTable, encode_entities
 from p2pgrid.protocol.messages import Op, Operand, Operate
+from p2pgrid.protocol.schemas import DatasetSchema, TensorSchema
 
-DATASET = ObjectId(b"dataset.dataset.")
+DATASET, PART = ObjectId(b"dataset.dataset."), ObjectId(b"part.part.part..")
+BUDGET = UserBudget.of_all_splits(lifetime=3, user_lifetime=2, daily_auto=1, query_auto=1)
 PREFIX = b"session."
 
 
@@ -234,6 +239,38 @@ def test_a_draft_is_adopted_once(run: Run, tmp_path: Path) -> None:
         np.testing.assert_array_equal(await port.get(DATASET), array)
 
     run(law)
+
+
+def test_values_are_held_against_their_schema_and_what_is_refused_can_be_discarded(
+    run: Run, tmp_path: Path
+) -> None:
+    async def law(port: StorePort) -> None:
+        table = encode_entities(EntityTable(bytes(range(48)), BUDGET))
+        parts = np.frombuffer(table, np.uint8)
+        await port.put([(DATASET, np.array([0.5, 1, 2], "float32")), (PART, parts)])
+        assert await port.examine(entry(high=2, entities=parts.size)) == BUDGET
+        with pytest.raises(UnfitValuesError, match=r"column 'a': 1 of 3 .* \[0.0, 1.0\]"):
+            await port.examine(entry(high=1, entities=parts.size))
+        await port.discard([DATASET, PART])
+        await port.discard([DATASET])
+
+    run(law)
+    assert list(tmp_path.glob("*.npy*")) == []
+
+
+def entry(*, high: float, entities: int) -> DatasetEntry:
+    schema = TensorSchema("t", (Column("a", "float32", 0, high),))
+    return DatasetEntry(
+        DatasetId(bytes(16)),
+        "name",
+        "",
+        (),
+        frozenset({"ana"}),
+        announce=False,
+        tensors=(TensorEntry(DATASET, "x", "float32", (3,)),),
+        parts=(PartEntry(PART, "entities", "uint8", (entities,)),),
+        schema=DatasetSchema.of("d", {"x": schema}),
+    )
 
 
 def test_a_dropped_session_has_no_objects(run: Run) -> None:

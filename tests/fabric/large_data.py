@@ -16,4 +16,5 @@ def kinds_of(node: FabricNode) -> list[str]:
 
 
 def pointer_id(domain: DomainClient) -> ObjectId:
-    return domain.datasets[0].pointers[0]._id
+    object_id: ObjectId = domain.datasets[0].pointers[0]._id
+    return object_id

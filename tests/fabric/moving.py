@@ -117,7 +117,10 @@ class Two:
         """A tensor of the clinic, as ann sees it; it may move to the hospital."""
         allowed = {"allowed_domains": self.actors.peer_id, **allowed}
         self.owners[self.clinic].publish(name, values, **allowed)
-        return next(it for it in self.data.datasets if it.name == name).pointers[0]
+        pointer: TensorPointer = next(it for it in self.data.datasets if it.name == name).pointers[
+            0
+        ]
+        return pointer
 
     def stats(self) -> ActorPointer:
         """An actor of the hospital."""

@@ -16,7 +16,8 @@ class Stranger:
     """A program that speaks the protocol by hand."""
 
     def __init__(self, grid: Grid, node: FabricNode) -> None:
-        self._peer = grid.memory.peer(secrets.token_bytes(32), on_request=_ignore)
+        self.seed = secrets.token_bytes(32)
+        self._peer = grid.memory.peer(self.seed, on_request=_ignore)
         self._peer.start()
         self.peer_id = self._peer.peer_id
         self.node = node

@@ -57,7 +57,8 @@ def people(grid: Grid) -> People:
 
 
 def pointer(domain: DomainClient, name: str = "open") -> TensorPointer:
-    return next(d for d in domain.datasets if d.name == name).pointers[0]
+    pointer: TensorPointer = next(d for d in domain.datasets if d.name == name).pointers[0]
+    return pointer
 
 
 def reason(call: Callable[[], object]) -> str:

@@ -8,8 +8,8 @@ import pytest
 from p2pgrid import DatasetPointer, DistributedDataset, DomainClient
 from p2pgrid.client.distributed import group_by_schema
 from p2pgrid.errors import GetNotPermittedError, P2PGridError, SchemaMismatchError
+from tests.births import BOOK, plan_of, write_births
 from tests.fabric.conftest import FabricNode, Grid
-from tests.fabric.importing import BOOK, plan_of, write_births
 
 WEIGHTS = {"ama": 4.0, "cdc": 5.0, "ucsf": 6.0}
 """Of the one birth at each domain, in kg."""
@@ -45,6 +45,14 @@ def publish(
 
 def mean_weight(member: DatasetPointer) -> Any:
     return member["data"].mean("Weight").get().item()
+
+
+def test_c37_domains_that_publish_an_equal_schema_get_an_equal_id(
+    members: dict[str, DatasetPointer],
+) -> None:
+    schemas = [member.schema for member in members.values()]
+    assert len({schema.id for schema in schemas if schema is not None}) == 1
+    assert None not in schemas
 
 
 def test_c38_hospitals_that_share_a_code_book_have_one_distributed_dataset(

@@ -11,7 +11,7 @@ import pytest
 from nacl.signing import SigningKey
 
 from p2pgrid import Client
-from p2pgrid.client.fetch import fetch_document
+from p2pgrid.client.fetch import _redirected, fetch_document
 from p2pgrid.config import Timing
 from p2pgrid.errors import (
     DomainUnreachableError,
@@ -86,6 +86,20 @@ def test_c06_another_host_is_named_and_not_followed() -> None:
     with site(lambda _: away) as host, pytest.raises(NotAGridNetworkError) as refused:
         fetched(host.url)
     assert "it redirects to " in str(refused.value)
+
+
+class Redirect:
+    """An answer over HTTPS, which no test serves."""
+
+    def __init__(self) -> None:
+        self.headers = {"Location": "http://nhs.example/"}
+
+
+def test_c06_a_redirect_does_not_lead_from_https_to_http() -> None:
+    here = web_address("https://nhs.example/pygrid")
+    with pytest.raises(NotAGridNetworkError, match="redirects to http://nhs"):
+        _redirected(here, Redirect())  # type: ignore[arg-type]
+    assert _redirected(here._replace(scheme="http", port=80), Redirect()).path == ""  # type: ignore[arg-type]
 
 
 def test_c06_a_redirect_on_the_same_host_is_followed() -> None:
@@ -185,14 +199,17 @@ def test_c08_a_server_that_drips_is_given_up_in_time() -> None:
         dripped.set()
 
 
-@pytest.mark.parametrize("answer", [b"", b"\x13/multistream/1.0.0\n", b"HTTP/1.1 " + b"x" * 70_000])
+@pytest.mark.parametrize(
+    "answer", [b"", b"\x13/multistream\x1b[2J\n", b"HTTP/1.1 " + b"x" * 70_000]
+)
 def test_c08_what_speaks_another_protocol_is_unreachable(ana: Client, answer: bytes) -> None:
     def serve(connection: socket.socket) -> None:
         connection.recv(1 << 20)
         connection.sendall(answer)
 
-    with port(serve) as url, pytest.raises(DomainUnreachableError):
+    with port(serve) as url, pytest.raises(DomainUnreachableError) as failed:
         ana.connect(url)
+    assert str(failed.value).isprintable()
 
 
 def test_c08_the_timeout_is_the_configured_one(grid: Grid) -> None:

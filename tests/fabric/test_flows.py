@@ -89,11 +89,8 @@ def test_only_owners_publish_and_see_users(grid: Grid) -> None:
     assert [account.name for account in owner.users.list()] == ["ana", "owner"]
 
 
-def test_a_name_is_published_and_enrolled_once(grid: Grid) -> None:
+def test_a_name_is_enrolled_once(grid: Grid) -> None:
     owner = grid.owner_of(grid.launch("bob"))
-    published(owner)
-    with pytest.raises(DuplicateError):
-        published(owner)
     owner.users.add("ana", "11" * 32)
     owner.users.add("ana", "11" * 32)
     with pytest.raises(DuplicateError):

@@ -66,7 +66,8 @@ def send(
 
 
 def data_of(eve: DomainClient) -> TensorPointer:
-    return eve.datasets[0].pointers[0]
+    pointer: TensorPointer = eve.datasets[0].pointers[0]
+    return pointer
 
 
 REFUSED: list[tuple[str, tuple[Operand | Array, ...], tuple[Param, ...], type[P2PGridError]]] = [

@@ -11,8 +11,8 @@ from p2pgrid import DomainClient
 from p2pgrid.cli.main import REFUSED, USAGE, app
 from p2pgrid.client import connect
 from p2pgrid.errors import GetNotPermittedError
+from tests.births import BOOK, PRIVATE, ROWS, WEIGHTS, write_births
 from tests.fabric.conftest import FabricNode, Grid
-from tests.fabric.importing import BOOK, PRIVATE, ROWS, WEIGHTS, write_births
 
 
 class Wizard:
@@ -84,6 +84,13 @@ def test_who_is_no_owner_publishes_nothing(wizard: Wizard, grid: Grid, owner: Do
     grid.user(owner, "ana")
     assert wizard.run(person="ana") == REFUSED
     assert "P2PG-303" in wizard.err
+    assert owner.search() == ()
+
+
+def test_a_dry_run_publishes_nothing_whatever_else_is_said(
+    wizard: Wizard, owner: DomainClient
+) -> None:
+    assert wizard.run("--dry-run")["published"] is False
     assert owner.search() == ()
 
 

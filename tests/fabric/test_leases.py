@@ -28,7 +28,8 @@ WAIT_S = 10.0
 
 
 def published(owner: DomainClient) -> TensorPointer:
-    return owner.publish("a", A).pointers[0]
+    pointer: TensorPointer = owner.publish("a", A).pointers[0]
+    return pointer
 
 
 def drops(node: FabricNode) -> "queue.Queue[bytes]":

@@ -134,7 +134,9 @@ def test_a_domain_answers_in_pages_of_which_the_first_counts(grid: Grid, bob: Fa
     grid.owner_of(bob).publish("births", [1.0], tags=("#births",))
     fill(bob, MANY)
     link = Stranger(grid, bob).link
-    names, places, place = [], [], 0
+    names: list[str] = []
+    places: list[int] = []
+    place = 0
     while not places or place:
         page = ask(link, ListDatasets(query_of(name="births"), place), Found)
         assert page.counts == (None if place else Counts(datasets=MANY, tensors=MANY))

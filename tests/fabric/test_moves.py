@@ -72,7 +72,8 @@ def ana(grid: Grid, owner: DomainClient) -> DomainClient:
 
 
 def pointer(domain: DomainClient, dataset: str, name: str = "x") -> TensorPointer:
-    return next(it for it in domain.datasets if it.name == dataset)[name]
+    pointer: TensorPointer = next(it for it in domain.datasets if it.name == dataset)[name]
+    return pointer
 
 
 def moves_in(node: FabricNode) -> list[tuple[str, str, str]]:

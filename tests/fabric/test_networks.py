@@ -5,8 +5,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from p2pgrid import Client, DomainClient
+from p2pgrid.cli.main import UNREACHABLE, app
 from p2pgrid.client import connect as connect_module
 from p2pgrid.errors import (
     AddressError,
@@ -155,6 +157,37 @@ def test_c05_another_network_of_the_same_name_is_refused(
         impostor.stop()
 
 
+def test_the_command_line_adds_lists_and_forgets(
+    grid: Grid, city: FabricNode, ana: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    join(grid, city, "james")
+    monkeypatch.setattr(connect_module, "default_client", lambda: ana)
+
+    def run(*line: str) -> list[dict[str, object]]:
+        done = CliRunner().invoke(app, ["networks", *line, "--format", "json"])
+        assert done.exit_code == 0, done.output
+        rows: list[dict[str, object]] = msgspec.json.decode(done.stdout)
+        return rows
+
+    assert run() == []
+    (row,) = run("add", city.node.url)
+    assert row == {
+        "name": "city",
+        "id": city.node.peer_id,
+        "datasets": 0,
+        "models": 0,
+        "domains": 1,
+        "online": 1,
+        "registered": 0,
+    }
+    assert run() == [row]
+    assert run("forget", "city") == [row | {"online": 0}]
+    shown = CliRunner().invoke(app, ["networks"])
+    assert "add one with p2pgrid.save_network" in shown.stdout
+    refused = CliRunner().invoke(app, ["networks", "add", UNUSED])
+    assert refused.exit_code == UNREACHABLE
+
+
 def test_c06_all_kinds_of_addresses_lead_to_the_same_network(city: FabricNode, ana: Client) -> None:
     at_root, by_peer_id = city.node.url, f"p2pgrid://{city.node.peer_id}"
     for address in (at_root, f"{at_root}/py/grid/", city.address, by_peer_id):
@@ -300,6 +333,7 @@ def test_c12_who_knows_only_the_gateway_finds_what_an_owner_published(
     owner.publish("births", np.ones((5, 3)), tags=("#birth-records",))
     ana.home.mkdir()
     (ana.home / "bootstrap.json").write_bytes(msgspec.json.encode([city.node.url]))
+    assert list(ana.search("#birth-records")) == ["bob"]  # before anybody looks at the table
     (name,) = ana.networks.index
     network = ana.network(f"p2pgrid://{ana.networks.loc[name].id}")
     found = network.search("#birth-records")

@@ -19,7 +19,8 @@ WAIT_S = 10.0
 
 @pytest.fixture
 def a(owner: DomainClient) -> TensorPointer:
-    return owner.publish("a", A, allowed_users=("ana",)).pointers[0]
+    pointer: TensorPointer = owner.publish("a", A, allowed_users=("ana",)).pointers[0]
+    return pointer
 
 
 def test_the_owner_sees_who_holds_what_and_nobody_else_does(

@@ -58,7 +58,8 @@ def no_connections() -> None:
 
 @pytest.fixture
 def a(owner: DomainClient) -> TensorPointer:
-    return owner.publish("a", A * SECRET, tags=("#secret-tag",)).pointers[0]
+    pointer: TensorPointer = owner.publish("a", A * SECRET, tags=("#secret-tag",)).pointers[0]
+    return pointer
 
 
 def scrape(node: FabricNode) -> dict[tuple[str, ...], float]:

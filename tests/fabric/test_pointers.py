@@ -34,7 +34,8 @@ def a(owner: DomainClient) -> TensorPointer:
 
 @pytest.fixture
 def b(owner: DomainClient) -> TensorPointer:
-    return owner.publish("b", B).pointers[0]
+    pointer: TensorPointer = owner.publish("b", B).pointers[0]
+    return pointer
 
 
 @settings(max_examples=settings().max_examples // 4)

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from p2pgrid import Client
-from p2pgrid.client.asking import MISCOUNTED, MISMATCH, REPEATED, UNREADABLE
+from p2pgrid.client.asking import INCONSISTENT, MISCOUNTED, MISMATCH, REPEATED, UNREADABLE
 from p2pgrid.client.search import ENTRIES
 from p2pgrid.config import DEFAULT_LIMITS
 from p2pgrid.errors import RemoteProtocolError
@@ -18,7 +18,7 @@ from p2pgrid.protocol.queries import query_of
 from p2pgrid.protocol.records import DatasetRecord, SignedRecord
 from tests.fabric.conftest import FabricNode, Grid, network_at
 from tests.fabric.searching import answering, giving, lying, publish, scientist
-from tests.unit.hits import COVID_MORT_2, record, signed
+from tests.unit.hits import COVID_MORT_2, FLAGS, arrays, record, signed
 
 BIG = Counts(23, 75_474, 947_467, 532, 23)
 """The totals of notebook 000."""
@@ -60,6 +60,7 @@ LIES: dict[str, Callable[[bytes], bytes]] = {
     UNREADABLE: lambda good: good[:-1],
     MISMATCH: lambda _: good_record(tags=("other",)),
     REPEATED: lambda good: good,
+    INCONSISTENT: lambda _: good_record(schema=COVID_MORT_2),
 }
 
 
@@ -75,6 +76,25 @@ def test_c22_a_lie_is_dropped_and_counted_and_hides_nothing(
     assert found.rejected == (("liar", problem, 2),)
     assert f"not believed of liar: {problem}; times: 2" in repr(found)
     assert found.counts.datasets == 2
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"tensors": arrays("deaths", 4) * 2},
+        {"tensors": (msgspec.structs.replace(arrays("deaths", 4)[0], dtype="object"),)},
+        {"tensors": arrays("deaths", 4, 0, 3), "schema": COVID_MORT_2},
+        {"tensors": arrays("other", 4), "schema": FLAGS},
+    ],
+)
+def test_c26_a_record_of_which_no_pointers_can_be_made_spoils_no_others(
+    liar: FabricNode, someone: Client, fields: dict[str, Any]
+) -> None:
+    giving(liar, [good_record(**fields), good_record(name="good")])
+    found = someone.search("#covid")
+    assert set(found) == {"bob", "UCSF"}
+    assert [len(pointers) for pointers in found.values()] == [1, 1]
+    assert found.rejected == (("liar", INCONSISTENT, 1),)
 
 
 def test_c22_what_is_no_record_at_all_is_dropped(liar: FabricNode, someone: Client) -> None:
@@ -116,7 +136,7 @@ def test_c22_totals_of_which_a_part_was_given_are_marked_as_claims(
 ) -> None:
     grid = make_grid(limits=replace(DEFAULT_LIMITS, search_pages=2))
     network = grid.launch("OpenGrid", "network")
-    pages = [Found((good_record(name=str(n), schema=COVID_MORT_2),), next=n + 1) for n in range(3)]
+    pages = [Found((good_record(name=str(n), schema=FLAGS),), next=n + 1) for n in range(3)]
     answering(network, Found(pages[0].records, next=1, counts=BIG), *pages[1:])
     found = scientist(grid, network).search("#covid")
     assert found.counts == BIG

@@ -23,6 +23,8 @@ class FlowDomain(Protocol):
     @property
     def address(self) -> str: ...
     @property
+    def url(self) -> str: ...
+    @property
     def peer_id(self) -> PeerId: ...
     @property
     def directory(self) -> NodeDirectory: ...
@@ -36,6 +38,8 @@ class FlowGrid(Protocol):
 
     network: str
     """The address of the network."""
+    url: str
+    """The URL of the network."""
 
     def domain(self) -> FlowDomain: ...
     def client(self, person: str) -> Client: ...
@@ -71,6 +75,10 @@ class FakeDomain:
         return self._node.address
 
     @property
+    def url(self) -> str:
+        return self._node.node.url
+
+    @property
     def peer_id(self) -> PeerId:
         return self._node.node.peer_id
 
@@ -84,7 +92,7 @@ class FakeGrid:
     def __init__(self, home: Path) -> None:
         self._grid = Grid(home)
         self._city = self._grid.launch("city", "network")
-        self.network = self._city.address
+        self.network, self.url = self._city.address, self._city.node.url
 
     def domain(self) -> FakeDomain:
         name = f"bob-{len(self._grid.nodes)}"
@@ -109,6 +117,10 @@ class RealDomain:
     def address(self) -> str:
         return self.node.address
 
+    @property
+    def url(self) -> str:
+        return self.node.url
+
     def owner(self) -> DomainClient:
         return domain_at(self._client, self.address).login(OWNER)
 
@@ -130,7 +142,7 @@ class RealGrid:
         self.owners, self._home, self._isolation = Client(home), home, isolation
         self._clients = [self.owners]
         self.city = launch("city", "network", isolation=isolation, client=self.owners)
-        self.network = self.city.address
+        self.network, self.url = self.city.address, self.city.url
         names = [f"bob-{number}" for number in range(domains)]
         self.domains = [RealDomain(node, self.owners) for node in self._launch(names)]
         self._turn = self._turns()

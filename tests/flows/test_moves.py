@@ -37,7 +37,10 @@ class Pair:
         """A large array of the first domain."""
         peers = tuple(it.peer_id for it in allowed)
         self.source.owner().publish(name, LARGE, allowed_domains=peers)
-        return next(it for it in self.data.datasets if it.name == name).pointers[0]
+        pointer: TensorPointer = next(it for it in self.data.datasets if it.name == name).pointers[
+            0
+        ]
+        return pointer
 
 
 def test_an_array_moves_into_a_call_at_another_domain(grid: FlowGrid) -> None:

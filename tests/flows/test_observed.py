@@ -42,7 +42,8 @@ def bob(clusters: RealGrid) -> RealDomain:
 
 @pytest.fixture
 def pointer(bob: RealDomain) -> TensorPointer:
-    return bob.owner().search("#observed")[0].pointers[0]
+    pointer: TensorPointer = bob.owner().search("#observed")[0].pointers[0]
+    return pointer
 
 
 def test_programs_give_what_numpy_gives(pointer: TensorPointer) -> None:

@@ -1,6 +1,6 @@
 """A program of the owner that strikes itself in the middle of an upload.
 
-python program_process.py HOME ADDRESS SIGNAL
+python program_process.py HOME ADDRESS SIGNAL plain|prepared
 """
 
 import os
@@ -10,15 +10,18 @@ from pathlib import Path
 import numpy as np
 
 from p2pgrid import Client, DomainClient
+from p2pgrid.client.dataset_model import prepare_dataset
 from p2pgrid.client.launch import OWNER
 from p2pgrid.net.bulk_pipe import Pipe
 from p2pgrid.protocol.codec import Buffer
+from p2pgrid.protocol.columns import Column
+from p2pgrid.protocol.schemas import DatasetSchema, TensorSchema
 
 SIZE = 64 << 20
 write = Pipe.write
 
 
-def main(home: Path, address: str, number: int) -> None:
+def main(home: Path, address: str, number: int, kind: str) -> None:
     """Uploads, and sends itself the signal half-way."""
     domain = Client(home).connect(address)
     assert isinstance(domain, DomainClient)
@@ -30,8 +33,18 @@ def main(home: Path, address: str, number: int) -> None:
         write(pipe, data)
 
     Pipe.write = strike  # type: ignore[method-assign, assignment]
-    owner.publish("half", np.zeros(SIZE, np.uint8))
+    values = np.zeros(SIZE, np.uint8)
+    if kind == "plain":
+        owner.publish("half", values)
+    column = TensorSchema("bytes", (Column("a", "uint8", 0, 1),))
+    schema = DatasetSchema.of("halves", {"whole": column, "half": column})
+    tensors = {"whole": {"a": values[: SIZE // 4]}, "half": {"a": values[: SIZE // 4]}}
+    owner.publish_dataset(
+        prepare_dataset(
+            name="half", tensors=tensors, schema=schema, tags=("#half",), description="Zeros."
+        )
+    )
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4])

@@ -4,7 +4,8 @@
     python striking.py program HOME ADDRESS STEP
 
 A step is ``module:name before|after N``: the Nth call of a function, or of a method of a class.
-The node serves as ``node_process.py`` does; the program publishes ``TENSORS`` as ``data``.
+The node serves as ``node_process.py`` does; the program publishes what ``prepared``
+makes.
 """
 
 import importlib
@@ -19,16 +20,31 @@ import numpy as np
 
 from actors.layout import NodeDirectory
 from p2pgrid import Client, DomainClient
+from p2pgrid.client.dataset_model import Dataset, prepare_dataset
 from p2pgrid.client.launch import OWNER
+from p2pgrid.protocol.columns import Column
+from p2pgrid.protocol.schemas import DatasetSchema, TensorSchema
 from tests.libp2p.node_process import serve
 
-MIB = 1 << 20
-TENSORS: dict[str, "np.ndarray[Any, Any]"] = {
-    "train": np.arange(8 * MIB, dtype=np.uint8),
-    "test": np.arange(4 * MIB, dtype=np.uint8)[::-1],
-    "labels": np.arange(1000),
-}
-"""Two that are uploaded, and one that travels in the message."""
+ROWS = 600_000
+WEIGHTS = TensorSchema("weights", (Column("grams", "int64", 0, ROWS),))
+WEEKS = TensorSchema("weeks", (Column("weeks", "int64", 0, ROWS),))
+SCHEMA = DatasetSchema.of("BIRTHS", {"weights": WEIGHTS, "weeks": WEEKS})
+TENSORS = {"weights": np.arange(ROWS), "weeks": np.arange(ROWS)[::-1].copy()}
+"""Both are uploaded; those of the test split, and what is private, travel in the message."""
+
+
+def prepared(name: str = "data") -> Dataset:
+    """A dataset of two tensors in two splits."""
+    return prepare_dataset(
+        name=name,
+        tensors=TENSORS,
+        test={key: values[:10] for key, values in TENSORS.items()},
+        schema=SCHEMA,
+        tags=["#births"],
+        description="made up",
+        raw=b"what it was made of",
+    )
 
 
 def strike(step: str) -> None:
@@ -61,7 +77,7 @@ def main(kind: str, where: str, *rest: str) -> None:
         return
     domain = Client(Path(where)).connect(rest[0])
     assert isinstance(domain, DomainClient)
-    domain.login(OWNER).publish("data", TENSORS)
+    domain.login(OWNER).publish_dataset(prepared())
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ import pytest
 
 from p2pgrid import Client, DatasetPointer, DistributedDataset
 from p2pgrid.client.wallet import Wallet
+from tests.births import BOOK, WEIGHTS, plan_of, write_births
 from tests.fabric.conftest import domain_at
-from tests.fabric.importing import BOOK, WEIGHTS, plan_of, write_births
 from tests.libp2p.conftest import Clinic, make_clinic
 
 pytestmark = pytest.mark.libp2p

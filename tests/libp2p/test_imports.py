@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fabric.importing import PRIVATE, write_births
+from tests.births import PRIVATE, write_births
 from tests.libp2p.conftest import Clinic
 
 pytestmark = [pytest.mark.libp2p, pytest.mark.timeout(60)]

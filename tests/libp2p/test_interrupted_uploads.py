@@ -16,7 +16,7 @@ from p2pgrid import DomainClient
 from p2pgrid.config import DEFAULT_TIMING
 from p2pgrid.errors import P2PGridError
 from tests.libp2p.conftest import ROOT, Clinic
-from tests.libp2p.striking import TENSORS
+from tests.libp2p.striking import TENSORS, prepared
 
 pytestmark = pytest.mark.libp2p
 
@@ -29,6 +29,7 @@ STEPS_OF_THE_NODE = {
     f"{STORE}:Store.put before 1": False,
     f"{STORE}:TensorFiles.write after 1": False,
     f"{STORE}:TensorFiles.adopt after 1": False,
+    f"{STORE}:Store.examine after 1": False,
     "actors.state:State.add_dataset before 1": False,
     "actors.state:State.add_dataset after 1": True,
 }
@@ -92,13 +93,13 @@ def test_a_node_that_is_killed_in_a_publication_lists_all_or_nothing(
     owner = clinic.owner()
 
     def restart() -> Node:
-        node.wait()
+        node.wait(timeout=60)
         return clinic.start_here()
 
     with ThreadPoolExecutor() as helper:
         restarted = helper.submit(restart)
         try:
-            dataset = owner.publish("data", TENSORS)
+            dataset = owner.publish_dataset(prepared())
         except P2PGridError:
             has_gone_on = False
         else:
@@ -107,7 +108,7 @@ def test_a_node_that_is_killed_in_a_publication_lists_all_or_nothing(
     assert has_gone_on is goes_on
     until_its_lease_ends(restarted.result())
     assert_whole_or_absent(clinic, clinic.owner(), listed=goes_on)
-    owner.publish("again", TENSORS)
+    owner.publish_dataset(prepared("again"))
 
 
 @pytest.mark.parametrize(("step", "is_listed"), steps(STEPS_OF_THE_PROGRAM))
@@ -122,7 +123,7 @@ def test_a_program_that_is_killed_in_a_publication_leaves_all_or_nothing(
     assert [dataset.name for dataset in owner.datasets] == ["data"] * is_listed
     until_its_lease_ends(node)
     assert_whole_or_absent(clinic, owner, listed=is_listed)
-    owner.publish("again", TENSORS)
+    owner.publish_dataset(prepared("again"))
 
 
 def until_its_lease_ends(node: Node) -> None:

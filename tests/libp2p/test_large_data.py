@@ -23,6 +23,7 @@ from p2pgrid.errors import DiskFullError, TransferCancelledError, TransportError
 from p2pgrid.net.bulk_pipe import Pipe
 from p2pgrid.net.bulk_server import BulkServer
 from p2pgrid.net.link import Link
+from tests.fabric.births import BIRTHS, RAW, births
 from tests.libp2p.conftest import ROOT, Clinic
 
 pytestmark = pytest.mark.libp2p
@@ -201,7 +202,7 @@ def test_a_program_that_dies_or_freezes_in_an_upload_holds_up_nobody(
     node = clinic.start()
     script = ROOT / "tests" / "libp2p" / "program_process.py"
     program = subprocess.Popen(
-        [sys.executable, str(script), str(clinic.home), clinic.address, str(int(number))],
+        [sys.executable, str(script), str(clinic.home), clinic.address, str(int(number)), "plain"],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     os.waitid(os.P_PID, program.pid, os.WEXITED | os.WSTOPPED | os.WNOWAIT)
@@ -216,6 +217,30 @@ def test_a_program_that_dies_or_freezes_in_an_upload_holds_up_nobody(
     clinic.start()
     assert clinic.files() == {".npy"}
     assert [dataset.name for dataset in clinic.owner().datasets] == ["data"]
+
+
+def test_c44_a_program_that_is_killed_in_an_upload_leaves_no_half_of_a_dataset(
+    clinic: Clinic,
+) -> None:
+    node = clinic.start()
+    script = ROOT / "tests" / "libp2p" / "program_process.py"
+    killed = subprocess.run(
+        [sys.executable, script, clinic.home, clinic.address, str(int(signal.SIGKILL)), "prepared"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    owner = clinic.owner()
+    assert owner.datasets == ()
+    assert clinic.files() == {".npy.part"}  # until nobody has asked for it for a while
+    dataset = owner.publish_dataset(births(name="half"))
+    assert (dataset.version, dataset.raw) == (1, RAW)
+    node.kill()
+    node.wait()
+    clinic.start()
+    assert clinic.files() == {".npy"}
+    (after,) = clinic.owner().datasets
+    np.testing.assert_array_equal(after["x"].get(), BIRTHS.astype("float32"))
 
 
 @pytest.mark.parametrize("by_socket", [True, False])

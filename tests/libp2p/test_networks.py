@@ -12,18 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from actors.layout import Kind, NodeDirectory, NodeSettings
-from actors.state import State
 from p2pgrid import Client
 from p2pgrid.client.launch import OWNER
 from p2pgrid.client.ports import free_ports
-from p2pgrid.client.wallet import Wallet
 from p2pgrid.config import Timing
 from p2pgrid.errors import DomainUnreachableError, NetworkUnreachableError
-from p2pgrid.protocol.messages import Account
 from p2pgrid.protocol.web import CONNECTED_NODES
 from tests.fabric.conftest import domain_at, network_at
 from tests.fabric.web import read
+from tests.libp2p.running import Running
 from tests.waiting import until
 
 pytestmark = pytest.mark.libp2p
@@ -31,39 +28,6 @@ pytestmark = pytest.mark.libp2p
 ROOT = Path(__file__).parents[2]
 NOTICED_S = 60.0
 """A domain that ends or freezes has to be noticed by then."""
-
-
-class Running:
-    """A node in a process of its own."""
-
-    def __init__(self, home: Path, name: str, kind: Kind, *networks: str) -> None:
-        self.directory = NodeDirectory(home / name)
-        (port,) = free_ports(1)
-        self.directory.create(NodeSettings(name=name, kind=kind, port=port, networks=networks))
-        self.peer_id = self.directory.peer_id()
-        self.wallet = Wallet(home / f"{name}.json")
-        key = self.wallet.new(self.peer_id, OWNER).public_key
-        state = State(self.directory.database)
-        state.enrol(Account(OWNER, bytes.fromhex(key), "owner"))
-        state.close()
-        script = ROOT / "tests" / "libp2p" / "node_process.py"
-        self.process = subprocess.Popen(
-            [sys.executable, script, self.directory.path],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
-
-    def wait(self) -> None:
-        """Waits until it serves."""
-        assert self.process.stdout is not None
-        told = json.loads(self.process.stdout.readline())
-        self.address, self.url = told["addresses"][0], told["url"]
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.communicate()
 
 
 class City:

@@ -129,3 +129,24 @@ def test_another_kind_of_node_is_not_made_over_one(p2pgrid: P2PGrid) -> None:
     failed = p2pgrid("network", "init", "ucsf")
     assert failed.returncode == CONFIGURATION
     assert "lives the domain 'ucsf'" in failed.stderr
+
+
+def test_c17_a_domain_without_an_owner_is_claimed_by_the_token_of_its_start(
+    p2pgrid: P2PGrid, tmp_path: Path
+) -> None:
+    made = document(p2pgrid("domain", "init", "ucsf", "--owner-key=later", "--signup=open"))
+    assert "setup_token" not in json.loads((Path(made["directory"]) / "node.json").read_text())
+    started = document(p2pgrid("domain", "start", "ucsf"))
+    token, address = started["setup_token"], started["addresses"][0]
+    assert document(p2pgrid("domain", "start", "ucsf"))["setup_token"] == ""
+    assert document(p2pgrid("domain", "claim", address, token))["domain"] == "ucsf"
+    again = p2pgrid("domain", "claim", address, token, "--user=eve")
+    assert (again.returncode, "P2PG-309" in again.stderr) == (1, True)
+    client = Client(home=tmp_path)
+    try:
+        owner = client.domain_at(address).login("owner")
+        user = owner.signup("me@x.org", "correct horse")
+        assert [account.name for account in owner.users.list()] == ["me@x.org", "owner"]
+    finally:
+        client.close()
+    assert len(user.id) == 32

@@ -10,9 +10,11 @@ from p2pgrid.errors import RemoteProtocolError
 from p2pgrid.protocol import messages as m, values as v
 from p2pgrid.protocol.arrays import ArrayHeader
 from p2pgrid.protocol.codec import Envelope, Kind, decode, encode
+from p2pgrid.protocol.columns import Column
 from p2pgrid.protocol.counts import Counts
 from p2pgrid.protocol.messages import Message, Op, Operate, Slice
 from p2pgrid.protocol.queries import Query
+from p2pgrid.protocol.schemas import DatasetSchema, TensorSchema
 from p2pgrid.protocol.signatures import ActorClassInfo, MethodInfo, Parameter
 
 LIMIT = 1 << 30
@@ -22,6 +24,7 @@ OWN = b"sessionprefix" + bytes(3)
 KEY = bytes(range(32))
 HEADER = ArrayHeader("float32", (1, 2), 0)
 QUERY = Query(exact_tags=("#bp",), anywhere=("heart",))
+BP = DatasetSchema.of("bp", {"values": TensorSchema("bp", (Column("bp", "float32", 0, 300),))})
 COUNTER = ActorClassInfo(
     "Counter",
     (Parameter("start", "int", has_default=True),),
@@ -168,22 +171,60 @@ GOLDEN: dict[str, Golden] = {
         Kind.REQUEST,
         m.Publish(
             *(OWN, "heart", "mmHg", ("#bp",), ("ann",), True),
-            *((m.NewTensor("values", OWN, HEADER),), ("12D3KooW",)),
+            *((m.NewTensor("values", OWN, HEADER, False, "test", "bp"),), ("12D3KooW",)),
+            parts=(m.NewPart("owners", OWN, HEADER, True, "dev"),),
+            schema=BP,
+            metadata={"collected": 2019},
+            private=False,
+            version=2,
         ),
         b"\0\0\x80?\0\0\0@",
-        "f3000000e700000094000789a474797065a77075626c697368aa646174617365745f6964c4107365"
+        "d2010000c60100009400078ea474797065a77075626c697368aa646174617365745f6964c4107365"
         "7373696f6e707265666978000000a46e616d65a56865617274ab6465736372697074696f6ea46d6d"
         "4867a47461677391a3236270a7616c6c6f77656491a3616e6ea8616e6e6f756e6365c3a774656e73"
-        "6f72739185a474797065aa6e65772d74656e736f72a46e616d65a676616c756573a96f626a656374"
+        "6f72739187a474797065aa6e65772d74656e736f72a46e616d65a676616c756573a96f626a656374"
         "5f6964c41073657373696f6e707265666978000000a668656164657293a7666c6f61743332920102"
-        "00a875706c6f61646564c2af616c6c6f7765645f646f6d61696e7391a8313244334b6f6f57910800"
-        "00803f00000040",
+        "00a875706c6f61646564c2a573706c6974a474657374a6636f6c756d6ea26270af616c6c6f776564"
+        "5f646f6d61696e7391a8313244334b6f6f57a570617274739186a474797065a86e65772d70617274"
+        "a46b696e64a66f776e657273a96f626a6563745f6964c41073657373696f6e707265666978000000"
+        "a668656164657293a7666c6f6174333292010200a875706c6f61646564c3a573706c6974a3646576"
+        "a6736368656d6192a262709192a676616c75657392a262709198a26270a7666c6f61743332cb0000"
+        "000000000000cb4072c0000000000090a0a090a86d6574616461746181a9636f6c6c6563746564cd"
+        "07e3a770726976617465c2a776657273696f6e0291080000803f00000040",
     ),
     "published": (
         Kind.ANSWER,
         m.Published(b"record"),
         b"",
         "270000002300000094010782a474797065a97075626c6973686564a67265636f7264c4067265636f726490",
+    ),
+    "ask-entity-secret": (
+        Kind.REQUEST,
+        m.AskEntitySecret(),
+        b"",
+        "200000001c00000094000781a474797065b161736b2d656e746974792d73656372657490",
+    ),
+    "entity-secret": (
+        Kind.ANSWER,
+        m.EntitySecret(KEY),
+        b"",
+        "450000004100000094010782a474797065ad656e746974792d736563726574a6736563726574c420"
+        "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f90",
+    ),
+    "list-parts": (
+        Kind.REQUEST,
+        m.ListParts(OWN),
+        b"",
+        "360000003200000094000782a474797065aa6c6973742d7061727473aa646174617365745f6964c4"
+        "1073657373696f6e70726566697800000090",
+    ),
+    "parts": (
+        Kind.ANSWER,
+        m.Parts((m.Part("owners", OWN, HEADER, "dev"),)),
+        b"",
+        "6c0000006800000094010782a474797065a57061727473a570617274739185a474797065a4706172"
+        "74a46b696e64a66f776e657273a96f626a6563745f6964c41073657373696f6e7072656669780000"
+        "00a668656164657293a7666c6f6174333292010200a573706c6974a364657690",
     ),
     "list-datasets": (
         Kind.REQUEST,

@@ -10,26 +10,7 @@ from typer.testing import CliRunner
 
 from p2pgrid.cli.main import FAILED, USAGE, app
 from p2pgrid.client.connect import Client
-
-BOOK = """
-name = "Birth records"
-schema = "births"
-description = "Births of February."
-tags = ["#February"]
-entity = "mother"
-
-[columns.kg]
-name = "Weight"
-type = "float32"
-low = 0
-high = 10
-missing = 3.5
-
-[columns.zip]
-drop = true
-"""
-ROWS = "mother,kg,zip\nanna,3.25,94110\nbert,,94111\nanna,2.5,94110\n"
-PRIVATE = ("anna", "3.25", "94110")
+from tests.births import BOOK, PRIVATE, ROWS, write_births
 
 
 class Answer:
@@ -57,23 +38,19 @@ def no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def book(tmp_path: Path) -> Path:
-    path = tmp_path / "births.toml"
-    path.write_text(BOOK)
-    return path
+def births(tmp_path: Path) -> Path:
+    return write_births(tmp_path)[0]
 
 
 @pytest.fixture
-def births(tmp_path: Path) -> Path:
-    path = tmp_path / "births.csv"
-    path.write_text(ROWS)
-    return path
+def book(births: Path) -> Path:
+    return births.with_suffix(".toml")
 
 
 def test_without_a_code_book_one_is_printed_to_fill_in(births: Path) -> None:
     answer = Answer(births)
     assert (answer.code, answer.err) == (0, "")
-    assert list(tomllib.loads(answer.out)["columns"]) == ["mother", "kg", "zip"]
+    assert list(tomllib.loads(answer.out)["columns"]) == ["mother", "sex", "kg", "zip"]
     shown = Answer(births, "--format=json").json
     assert shown["code_book"] == answer.out
     assert not shown["published"]
@@ -84,19 +61,21 @@ def test_a_dry_run_shows_all_that_would_be_public_and_no_value(births: Path, boo
     answer = Answer(births, "--code-book", book, "--dry-run")
     assert (answer.code, answer.err) == (0, "")
     shown, _ = answer.out.split("Stays private")
-    for public in ("Birth records", "Births of February.", "#february", "[0.0, 10.0]", "train 3"):
+    for public in ("Birth records", "weighed by midwives", "#february", "[0.0, 10.0]", "train 3"):
         assert public in shown
     assert answer.out.endswith("nothing was published\n")
     assert not any(private in answer.out for private in PRIVATE)
 
 
 def test_a_program_gets_the_same_as_one_document(births: Path, book: Path) -> None:
+    book.write_text(BOOK.replace("high = 10", "high = 10\nmissing = 3.5"))
     answer = Answer(births, "--code-book", book, "--dry-run", "--format=json")
     plan = answer.json
     assert plan["published"] is False
     assert plan["public"]["name"] == "Birth records"
     assert [(column["column"], column["bounds"]) for column in plan["columns"]] == [
-        ("Weight", "[0.0, 10.0]")
+        ("Weight", "[0.0, 10.0]"),
+        ("sex", "female, male"),
     ]
     assert (plan["dropped"], plan["entity"], plan["missing"]) == (["zip"], "mother", {"kg": "3.5"})
     assert not any(private in answer.out for private in PRIVATE)
@@ -104,7 +83,7 @@ def test_a_program_gets_the_same_as_one_document(births: Path, book: Path) -> No
 
 def test_files_of_other_splits_are_read_as_well(tmp_path: Path, births: Path, book: Path) -> None:
     test = tmp_path / "test.csv"
-    test.write_text(ROWS.replace("bert,,94111\n", ""))
+    test.write_text(ROWS.replace("bert,male,4.0,94111\n", ""))
     line = (births, "--code-book", book, "--test", test, "--dry-run", "--format=json")
     assert Answer(*line).json["public"]["rows"] == "train 3, test 2"
 

@@ -23,7 +23,9 @@ from p2pgrid.protocol.codec import (
 )
 from p2pgrid.protocol.messages import Op, Operate, Slice
 from p2pgrid.protocol.queries import Query
+from p2pgrid.protocol.schemas import DatasetSchema
 from tests.unit.frames import GOLDEN, KEY, LIMIT, MIB, OWN, TYPES, whole
+from tests.unit.schemas import dataset_schemas
 from tests.unit.searching import queries
 
 # --- golden bytes -----------------------------------------------------------------------------
@@ -59,6 +61,10 @@ def test_a_frame_is_laid_out_as_the_module_says() -> None:
 # --- round trips ------------------------------------------------------------------------------
 
 
+VALID = {Query: queries(), DatasetSchema: dataset_schemas()}
+"""Of structs of which most texts and numbers are none."""
+
+
 @cache
 def struct_of(kind: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
     """Instances of a struct; made when they are drawn, because values may hold values."""
@@ -78,8 +84,8 @@ def strategy_of(kind: Any, meta: Meta | None = None) -> st.SearchStrategy[Any]:
         return st.sampled_from(args)
     if origin in (Union, UnionType):
         return st.one_of([strategy_of(arg) for arg in args])
-    if kind is Query:  # most texts are none
-        return queries()
+    if kind in VALID:
+        return VALID[kind]
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return struct_of(kind)
     return _plain(origin or kind, args, meta or Meta())

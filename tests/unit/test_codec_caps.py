@@ -12,6 +12,7 @@ from p2pgrid.protocol.arrays import MAX_DIMS, MAX_ELEMENTS
 from p2pgrid.protocol.codec import MAX_BUFFERS, decode
 from p2pgrid.protocol.messages import Message, Op, Operate
 from p2pgrid.protocol.queries import Query
+from p2pgrid.protocol.records import MAX_ARRAYS
 from p2pgrid.protocol.signatures import ActorClassInfo, MethodInfo, Parameter
 from tests.unit.frames import COUNTER, HEADER, KEY, OWN, body_of, is_refused, packed, whole
 
@@ -104,7 +105,7 @@ CAPS: dict[str, tuple[int, Callable[[int], Message]]] = {
     "tag": (100, lambda n: a_publish(tags=(name_of(n),))),
     "allowed accounts": (10_000, lambda n: a_publish(allowed=("n",) * n)),
     "allowed domains": (256, lambda n: a_publish(allowed_domains=("p",) * n)),
-    "tensors": (256, lambda n: a_publish(tensors=(m.NewTensor("t", OWN, HEADER),) * n)),
+    "tensors": (MAX_ARRAYS, lambda n: a_publish(tensors=(m.NewTensor("t", OWN, HEADER),) * n)),
     "records of a search": (m.MAX_RECORDS, lambda n: m.Search(Query(), limit=n)),
     "records": (m.MAX_RECORDS, lambda n: m.Found((b"r",) * n)),
     "record": (m.MAX_RECORD_BYTES, lambda n: m.Found((bytes(n),))),
@@ -142,6 +143,16 @@ CAPS: dict[str, tuple[int, Callable[[int], Message]]] = {
         lambda n: m.MoveObject(OWN, "12D3", (), bytes(n), OWN),
     ),
     "addresses of a move": (16, lambda n: m.MoveObject(OWN, "12D3", ("a",) * n, b"", OWN)),
+    "parts of a dataset": (
+        m.MAX_PARTS,
+        lambda n: a_publish(parts=(m.NewPart("owners", OWN, HEADER),) * n),
+    ),
+    "name of a column": (
+        128,
+        lambda n: a_publish(tensors=(m.NewTensor("t", OWN, HEADER, column=name_of(n)),)),
+    ),
+    "metadata": (32, lambda n: a_publish(metadata={str(i): i for i in range(n)})),
+    "parts that are told": (m.MAX_PARTS, lambda n: m.Parts((m.Part("raw", OWN, HEADER),) * n)),
     "published record": (m.MAX_RECORD_BYTES, lambda n: m.Published(bytes(n))),
 }
 

@@ -1,5 +1,6 @@
 """Everything that a person holds prints what is public, asks nobody, and obeys no hostile text."""
 
+import traceback
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ from p2pgrid.client.actor_class import ActorClasses
 from p2pgrid.client.actor_pointer import ActorClass, ActorPointer
 from p2pgrid.client.datasets import DatasetPointer
 from p2pgrid.client.display import Display, Displayed, Tabular
+from p2pgrid.client.distributed import DistributedDataset
 from p2pgrid.client.holdings import HeldObjects
 from p2pgrid.client.launch import Node
 from p2pgrid.client.network import NetworkClient
@@ -18,12 +20,14 @@ from p2pgrid.client.pointer import TensorPointer
 from p2pgrid.client.table_pointer import TablePointer
 from p2pgrid.client.users import UserList
 from p2pgrid.compat.tensors import PointerTensor
+from p2pgrid.errors import DomainUnreachableError
 from p2pgrid.ids import DatasetId, ObjectId, PeerId
 from p2pgrid.protocol.messages import Account, Holding, Holdings
 from p2pgrid.protocol.operations import ArrayMeta
 from p2pgrid.protocol.records import DatasetRecord, NodeRecord, TensorInfo
 from p2pgrid.protocol.signatures import ActorClassInfo
 from p2pgrid.protocol.text import SHOWN, Rows
+from tests.unit.hits import COVID_MORT_2, hit, record
 
 EVIL = "<script>alert(1)</script>\x1b[2J\x07\u202e&"
 """Markup, a terminal's escape, a bell, and text that runs backwards."""
@@ -67,6 +71,7 @@ def _printed() -> dict[str, Any]:
         "pointer tensor": PointerTensor.of(dataset[EVIL]),
         "dataset": dataset,
         "table": TablePointer({EVIL: column}),
+        "distributed": DistributedDataset([hit(record(domain=EVIL, schema=COVID_MORT_2))]),
         "actor": ActorPointer(home, ObjectId(b"o" * 16), ActorClass(CLASS), None),
         "actor class": ActorClasses(home, (CLASS,))["Counter"],
         "actor classes": ActorClasses(home, (CLASS,)),
@@ -88,6 +93,14 @@ def test_a_hostile_text_shows_as_text(kind: str) -> None:
     assert in_notebook.isprintable()
     assert "&lt;script&gt;" in in_notebook
     assert "<script>" not in in_notebook
+
+
+def test_the_text_of_an_error_obeys_no_name_either() -> None:
+    error = DomainUnreachableError(peer=EVIL, addresses=1, reason="two\nlines")
+    assert "alert(1)" in str(error)
+    assert "two\nlines" in str(error)
+    assert str(error).replace("\n", "").isprintable()
+    assert "\x1b" not in "".join(traceback.format_exception(error))
 
 
 class Shown(Displayed):

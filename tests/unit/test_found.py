@@ -11,6 +11,7 @@ from p2pgrid.client.found import (
     schemas_of,
     tensors_of,
 )
+from p2pgrid.protocol.counts import Counts, counts_of
 from tests.unit.hits import (
     ABOUT,
     COVID_MORT_2,
@@ -165,3 +166,12 @@ def test_a_tensor_of_which_the_schema_says_nothing_has_none() -> None:
     (tensor,) = tensors_of([hit(record(schema=FLAGS, tensors=arrays("unknown", 3)))])
     assert tensor.schema is None
     assert tensors_of([tensor.dataset]).table["schema"].tolist() == [""]
+
+
+def test_c38_distributed_datasets_are_counted_by_schema() -> None:
+    flags = record("flags", schema=FLAGS)
+    records = [*(dataset.record for dataset in covid_datasets()), flags, record("no schema")]
+    assert counts_of(records) == Counts(
+        distributed_datasets=2, datasets=5, tensors=8, dataset_schemas=2, tensor_schemas=2
+    )
+    assert counts_of(()) == Counts()

@@ -150,6 +150,16 @@ def test_c02_offline_the_history_is_shown_with_a_note(networks: Networks, world:
     assert "CDC: network 745742 did not answer" in shown.note
 
 
+def test_c02_names_do_not_command_the_terminal(
+    networks: Networks, known: KnownNetworks, world: World
+) -> None:
+    known.visit(peer_id="666", name="\x1b[2J\nCDC", address="", addresses=())
+    world.networks.clear()
+    shown = networks.table()
+    assert len(repr(shown).splitlines()) == len(shown) + 2 + 1 + len(shown)
+    assert "\x1b" not in repr(shown) + shown._repr_html_()
+
+
 def test_c02_a_network_that_says_nothing_holds_nobody_up(networks: Networks, world: World) -> None:
     hung = Event()
 

@@ -70,7 +70,7 @@ sys.meta_path.insert(0, Hidden())
 """
 
 
-def test_a_node_without_its_extra_says_what_to_install() -> None:
+def test_c01_a_node_without_its_extra_says_what_to_install() -> None:
     program = HIDE_RAY + (
         "from p2pgrid.errors import MissingExtraError\n"
         "try:\n"

@@ -41,7 +41,10 @@ def bea(grid: Grid, owner: DomainClient) -> Caller:
 
 
 def dataset(caller: Caller, name: str) -> TensorPointer:
-    return next(it for it in caller.domain.datasets if it.name == name).pointers[0]
+    pointer: TensorPointer = next(it for it in caller.domain.datasets if it.name == name).pointers[
+        0
+    ]
+    return pointer
 
 
 def ref(pointer: TensorPointer) -> Ref:
