@@ -5,10 +5,12 @@ each is believed for its signature, its expiry, and because it is what was asked
 is dropped and counted, and hides nothing that is good.
 """
 
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import wait
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from p2pgrid.client.in_thread import in_thread
@@ -59,10 +61,10 @@ class Asked(NamedTuple):
 
 
 class Inquiry:
-    """The search of one peer; what it gave so far can be read at any time."""
+    """The search of one peer: ``run`` in a thread, then ``close``, then read what it gave."""
 
-    def __init__(self, asked: Asked, query: Query, *, limits: Limits, deadline: float) -> None:
-        """``deadline`` is a time of the monotonic clock, in seconds."""
+    def __init__(self, asked: Asked, query: Query, *, limits: Limits, within_s: float) -> None:
+        """``within_s`` is how long all of it may take, from now on."""
         self.name = asked.name
         self.network = asked.name if asked.signer is None else ""
         """The network that it is; empty for a domain."""
@@ -75,8 +77,9 @@ class Inquiry:
         self.failure: P2PGridError | None = None
         self.is_over = False
         self.has_more = False
-        self._asked, self._query = asked, query
-        self._limits, self._deadline = limits, deadline
+        self._asked, self._query, self._limits = asked, query, limits
+        self._within_s, self._deadline = within_s, time.monotonic() + within_s
+        self._changing, self._is_closed = threading.Lock(), False
 
     @property
     def has_answered(self) -> bool:
@@ -98,83 +101,95 @@ class Inquiry:
         """Why there is not all of it; empty if there is."""
         if self.is_whole:
             return ""
-        if self.failure is not None:
-            return f"did not answer: {self.failure}"
-        if self.has_more:
+        if self.is_over and self.failure is None:
             return f"has more than the {self._limits.search_pages} answers that were taken"
-        return "did not answer in time"
+        what = "gave only a part" if self.records else "did not answer"
+        return f"{what}: {self.failure or self._late()}"
 
     def run(self) -> None:
         """Asks for page after page; returns when there is no more, or none can be had."""
+        failure = None
         try:
             self._take_pages()
         except P2PGridError as error:
-            self.failure = error
-        self.is_over = True
+            failure = error
+        with self._changing:
+            if not self._is_closed:
+                self.failure, self.is_over = failure, True
+
+    def close(self) -> None:
+        """What comes from now on is too late: nothing changes any more."""
+        with self._changing:
+            self._is_closed = True
 
     def _take_pages(self) -> None:
         link, most = self._asked.link(), self._limits.search_pages
         ask_for = Search if self._asked.signer is None else ListDatasets
         for page in pages_of(link, ask_for(self._query), most=most, left_s=self._left_s):
-            self._take(page)
-            self.has_more = bool(page.next)
-        if not self.has_more:
-            self._check_claim()
+            offline = set(page.offline)
+            for number, record in enumerate(page.records):
+                with self._open():
+                    self._take(record, is_offline=number in offline)
+            with self._open():
+                self._end_page(page)
 
     def _left_s(self) -> float:
         left_s = self._deadline - time.monotonic()
         if left_s <= 0:
-            raise RemoteTimeoutError(peer=self.name, timeout_s=0)
+            raise self._late()
         return left_s
 
-    def _take(self, found: Found) -> None:
-        self.claimed = self.claimed or found.counts
-        offline = set(found.offline)
-        for number, record in enumerate(found.records):
-            self._left_s()  # to check what was made to be costly must not go on for ever
-            problem = self._take_record(record, is_offline=number in offline)
-            if problem:
-                self.rejected[problem] += 1
+    def _late(self) -> RemoteTimeoutError:
+        return RemoteTimeoutError(peer=self.name, timeout_s=self._within_s)
 
-    def _take_record(self, encoded: bytes, *, is_offline: bool) -> str:
-        """Why the record is dropped; empty for one that is kept."""
+    @contextmanager
+    def _open(self) -> Iterator[None]:
+        """For a change; raises when it comes too late."""
+        with self._changing:
+            if self._is_closed:
+                raise self._late()
+            yield
+
+    def _take(self, encoded: bytes, *, is_offline: bool) -> None:
         try:
             record, signer = read_dataset(encoded, self._asked.signer)
             require_consistent(record)
         except (RecordError, RemoteProtocolError) as error:
-            return REASONS.get(type(error), UNREADABLE)
+            self.rejected[REASONS.get(type(error), UNREADABLE)] += 1
         except DataError:
-            return INCONSISTENT
-        if not matches(self._query, record):
-            return MISMATCH
-        key = signer, record.dataset_id
+            self.rejected[INCONSISTENT] += 1
+        else:
+            self._take_signed((signer, record.dataset_id), record, is_offline=is_offline)
+
+    def _take_signed(self, key: Key, record: DatasetRecord, *, is_offline: bool) -> None:
         known = self.records.get(key)
+        if not matches(self._query, record):
+            self.rejected[MISMATCH] += 1
+            return
         if known is not None and known.seq == record.seq:
-            return REPEATED
-        if known is None or newer(record, known):
+            self.rejected[REPEATED] += 1
+        elif known is None or newer(record, known):
             self.records[key] = record
         if is_offline:
             self.offline.add(key)
-        return ""
 
-    def _check_claim(self) -> None:
-        """All was given: then the totals have to be those of what was given."""
+    def _end_page(self, page: Found) -> None:
+        """After the last one the totals have to be those of what was given."""
+        self.claimed = self.claimed or page.counts
+        self.has_more = bool(page.next)
         given = len(self.records) + self.rejected.total() - self.rejected[REPEATED]
-        if self.claimed is not None and self.claimed.datasets != given:
+        if not self.has_more and self.claimed is not None and self.claimed.datasets != given:
             self.rejected[MISCOUNTED] += 1
 
 
 def ask_all(
     asked: Sequence[Asked], query: Query, *, limits: Limits, within_s: float
 ) -> list[Inquiry]:
-    """Asks all of them the same at the same time; returns after ``within_s`` at the latest.
-
-    Who has not answered by then goes on in the background until its own deadline, unheard.
-    """
-    deadline = time.monotonic() + within_s
-    inquiries = [Inquiry(each, query, limits=limits, deadline=deadline) for each in asked]
-    answers = [in_thread(inquiry.run, name="search") for inquiry in inquiries]
-    done, _ = wait(answers, timeout=within_s)
+    """Asks all of them the same at the same time; returns after ``within_s`` at the latest."""
+    inquiries = [Inquiry(each, query, limits=limits, within_s=within_s) for each in asked]
+    done, _ = wait([in_thread(it.run, name="search") for it in inquiries], timeout=within_s)
+    for inquiry in inquiries:
+        inquiry.close()
     for each in done:
         each.result()  # raises what no peer can cause: a mistake of ours
     return inquiries
@@ -184,7 +199,7 @@ def newest(inquiries: Sequence[Inquiry]) -> dict[Key, DatasetRecord]:
     """Every dataset once, whoever gave it: by the newest of its records."""
     found: dict[Key, DatasetRecord] = {}
     for inquiry in inquiries:
-        for key, record in tuple(inquiry.records.items()):
+        for key, record in inquiry.records.items():
             if key not in found or newer(record, found[key]):
                 found[key] = record
     return found

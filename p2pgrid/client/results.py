@@ -47,8 +47,7 @@ class SearchResults(Mapping[str, list[Any]]):
     """What a search found: a mapping from the names of domains to pointers, and lists of it.
 
     The pointers are those of the latest version of each dataset, of its train split; see
-    ``DatasetPointer``. Printed it is its five ``counts``,
-    and whatever there is to say about them.
+    ``DatasetPointer``. Printed it is its five ``counts``, and what there is to say about them.
 
     Trust: every dataset is signed by its domain, and listed once. That nothing was left out is
     known of nobody.
@@ -73,7 +72,7 @@ class SearchResults(Mapping[str, list[Any]]):
         )
         """What was not believed."""
         self.claims = {i.name: i.claimed for i in inquiries if i.claimed is not None}
-        """How much there is, by the word of each network that was asked."""
+        """How much there is, by the word of each that was asked."""
         self._unproven = {i.name: self.claims[i.name] for i in inquiries if i.has_unproven_claim}
 
     @property

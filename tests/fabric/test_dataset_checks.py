@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from actors import examination
 from actors.transfer import Upload as Draft
 from p2pgrid import DomainClient
 from p2pgrid.client.dataset_model import Dataset
@@ -112,7 +113,7 @@ UNFIT: dict[str, tuple[Change, str]] = {
         with_array(ENTITIES, lambda _: np.zeros(3, np.uint8)),
         "cannot be read",
     ),
-    "too few ids": (entities(EntityTable(bytes(16), UserBudget())), "there are 1"),
+    "too few ids": (entities(EntityTable(1, UserBudget(), uids=bytes(16))), "there are 1"),
 }
 
 
@@ -181,6 +182,16 @@ MISFITS: dict[str, tuple[Change, type[P2PGridError], str]] = {
         with_parts(lambda it: [*it, replace(it[0], object_id=bytes(16))]),
         SchemaError,
         "expected one table of entities",
+    ),
+    "entities of a split": (
+        with_parts(lambda it: [*it, replace(it[0], object_id=bytes(16), split="test")]),
+        SchemaError,
+        "expected one table of entities",
+    ),
+    "owners twice": (
+        with_parts(lambda it: [*it, replace(it[1], object_id=bytes(16))]),
+        SchemaError,
+        "are of \\['test', 'train', 'train'\\]",
     ),
     "owners of one split": (with_parts(lambda it: it[:2]), SchemaError, "are of \\['train'\\]"),
     "owners of another dtype": (
@@ -256,6 +267,7 @@ def test_c33_what_was_uploaded_before_is_checked_and_removed_alike(
         leave(draft)
 
     monkeypatch.setattr(Draft, "leave", watched)
+    monkeypatch.setattr(examination, "BLOCK", 1000)
     with pytest.raises(UnfitValuesError, match="50,000 of 300,000 values lie outside"):
         owner.publish_dataset(prepared)
     assert left
@@ -264,7 +276,7 @@ def test_c33_what_was_uploaded_before_is_checked_and_removed_alike(
 
 def test_a_worst_budget_is_computed_by_the_domain(owner: DomainClient) -> None:
     generous = UserBudget.of_all_splits(lifetime=9, user_lifetime=9, daily_auto=9, query_auto=9)
-    table = EntityTable(bytes(range(48)), generous, ((1, UserBudget()),))
+    table = EntityTable(3, generous, ((1, UserBudget()),), uids=bytes(range(48)))
     sent(owner, births(), entities(table))
     assert owner.datasets[0].worst_case_user_budget == UserBudget()
 

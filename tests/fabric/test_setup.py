@@ -8,14 +8,17 @@ from pathlib import Path
 import pytest
 
 from actors.layout import NodeDirectory
+from actors.ports import Credential
 from actors.setup import LIFETIME_S
 from actors.state import State
+from p2pgrid.client.wallet import Wallet
 from p2pgrid.client.wallet_keys import new_key
 from p2pgrid.errors import (
     AuthenticationError,
     PermissionDeniedError,
     PublishNotPermittedError,
     SetupTokenError,
+    WalletError,
 )
 from p2pgrid.ids import PeerId
 from p2pgrid.net.calls import ask
@@ -64,6 +67,30 @@ def test_a_wrong_token_makes_nobody_owner(grid: Grid, ucsf: FabricNode) -> None:
             domain.claim(wrong)
     assert client.wallet.keys() == ()
     assert ucsf.state.accounts() == ()
+
+
+def test_a_key_that_cannot_be_kept_claims_nothing(
+    grid: Grid, ucsf: FabricNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = begin(ucsf)
+    domain = domain_at(grid.client("me"), ucsf.address)
+
+    def fails(*_: object) -> None:
+        raise WalletError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Wallet, "keep", fails)
+        with pytest.raises(WalletError):
+            domain.claim(token)
+    domain.claim(token).publish("weights", [1.0])
+
+
+def test_a_refused_claim_takes_no_key_that_was_there_before(grid: Grid, bob: FabricNode) -> None:
+    client = grid.client("me")
+    key = client.wallet.new(bob.node.peer_id, "owner")
+    with pytest.raises(SetupTokenError):
+        domain_at(client, bob.address).claim("ab" * 16)
+    assert client.wallet.keys() == (key,)
 
 
 def test_a_claim_has_to_prove_its_key_on_this_link(grid: Grid, ucsf: FabricNode) -> None:
@@ -145,6 +172,24 @@ def test_an_owner_that_was_named_by_key_ends_the_token(state: State) -> None:
         claim(state, token, SECOND)
     assert [it.public_key for it in state.accounts()] == [FIRST]
     assert state.begin_setup(now=NOW) == ""
+
+
+def test_an_owner_that_another_way_came_in_ends_the_token(state: State) -> None:
+    token = state.begin_setup(now=NOW)
+    state.enrol(Account("root", SECOND, "owner"))
+    with pytest.raises(SetupTokenError):
+        claim(state, token)
+
+
+def test_nothing_is_kept_of_a_token_that_was_used(state: State) -> None:
+    claim(state, state.begin_setup(now=NOW))
+    assert state._journal.rows("SELECT * FROM setup") == []
+
+
+def test_an_owner_is_named_by_key_though_people_signed_up_before(state: State) -> None:
+    state.sign_up(Account(EMAIL, SECOND, "scientist"), Credential(bytes(16), "a hash"))
+    state.enrol_owner(FIRST)
+    assert [it.name for it in state.accounts()] == [EMAIL, "owner"]
 
 
 def test_only_a_hash_of_the_token_is_on_the_disk(tmp_path: Path) -> None:

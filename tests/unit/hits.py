@@ -45,7 +45,7 @@ def peer_of(domain: str) -> PeerId:
 def arrays(name: str, *rows: int) -> tuple[TensorInfo, ...]:
     """The arrays of a tensor in train, dev and test."""
     return tuple(
-        TensorInfo(name, ObjectId(next(numbers).to_bytes(16)), (count,), "int64", cast(Split, s))
+        TensorInfo(name, ObjectId(next(numbers).to_bytes(16)), (count, 1), "int64", cast(Split, s))
         for s, count in zip(SPLITS, rows, strict=False)
         if count
     )
