@@ -68,13 +68,13 @@ def require_fitting(entry: DatasetEntry) -> None:
         return
     arrays = [StoredArray(t.split, t.name, t.column, t.dtype, t.shape) for t in entry.tensors]
     rows = require_layout(entry.schema, arrays)
-    kinds = Counter((part.kind, part.split) for part in entry.parts)
-    owned = {split for kind, split in kinds if kind == "owners"}
-    if max(kinds.values(), default=0) > 1 or kinds["entities", "train"] != 1:
-        problem = "expected one table of entities, and nothing twice"
+    kinds = Counter(part.kind for part in entry.parts)
+    if kinds["entities"] != 1 or kinds["raw"] > 1:
+        problem = "expected one table of entities, and at most one raw file"
         raise SchemaError(field="parts", problem=problem)
-    if owned and owned != set(rows):
-        problem = f"are of {sorted(owned)}, but there are rows of {sorted(rows)}"
+    owned = sorted(part.split for part in entry.parts if part.kind == "owners")
+    if owned and owned != sorted(rows):
+        problem = f"are of {owned}, but there are rows of {sorted(rows)}"
         raise SchemaError(field="owners of rows", problem=problem)
     for part in entry.parts:
         _require_part(part, rows)

@@ -4,7 +4,9 @@ The publisher checked them already, but may be mistaken, or somebody's program. 
 store's process, on files that nothing names yet; what it raises is for the publisher alone.
 """
 
-from collections.abc import Callable, Iterator
+import math
+from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 
@@ -51,26 +53,28 @@ def examine(entry: DatasetEntry, read: Read) -> UserBudget:
 
 
 def _require_inside(tensor: TensorEntry, array: Array, schema: DatasetSchema) -> None:
-    for column, values in columns_in(array, tensor.column, schema[tensor.name]):
-        outside = sum(map(np.count_nonzero, _outside(values, column)))
-        if outside:
+    rows = max(1, BLOCK // max(1, array[:1].size))
+    outside: Counter[Column] = Counter()
+    for start in range(0, len(array), rows):
+        block = array[start : start + rows]
+        for column, values in columns_in(block, tensor.column, schema[tensor.name]):
+            outside[column] += _count_outside(values, column)
+    for column, count in outside.items():
+        if count:
+            total = len(array) * math.prod(column.shape)
             raise UnfitValuesError(
                 what=f"{tensor.split} split, tensor {tensor.name!r}, column {column.name!r}",
                 problem=(
-                    f"{outside:,} of {values.size:,} values lie outside {column.bounds}, "
-                    "or are no numbers"
+                    f"{count:,} of {total:,} values lie outside {column.bounds}, or are no numbers"
                 ),
             )
 
 
-def _outside(values: Array, column: Column) -> Iterator[Array]:
-    """True for each value that the column cannot have, NaN too, block by block."""
+def _count_outside(values: Array, column: Column) -> int:
+    """How many values the column cannot have, NaN among them."""
     if values.dtype.kind == "b":
         values = values.view(np.uint8)  # what numpy takes for a truth value may be any byte
-    rows = max(1, BLOCK // max(1, values[:1].size))
-    for start in range(0, len(values), rows):
-        block = values[start : start + rows]
-        yield ~((block >= column.low) & (block <= column.high))
+    return values.size - int(np.count_nonzero((values >= column.low) & (values <= column.high)))
 
 
 def _entities_of(entry: DatasetEntry, read: Read) -> EntityTable:

@@ -47,7 +47,7 @@ class Passwords:
         Raises:
             BusyError: too many wait.
         """
-        return await self._run(_fits, proof, hashed or _nobodys()) and hashed is not None
+        return await self._run(_fits, proof, hashed or _nobodys())
 
     def close(self) -> None:
         """Ends the threads; what waits is cancelled."""

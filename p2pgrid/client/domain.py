@@ -93,8 +93,6 @@ class DomainClient(Displayed):
         self.move_s = timing.move_s
         self.transfers = Transfers(lambda: peer.peer_id, peer_id, timing=timing)
         """What goes by the bulk plane; its ``counters`` count the bytes."""
-        self.network = ""
-        """The name of the network through which it was found, for the wallet; often empty."""
         self._limits, self._timing = limits, timing
         self._peer, self._wallet = peer, wallet
         self._addresses = tuple(addresses)

@@ -80,6 +80,7 @@ class Node(Displayed):
     @override
     def _display(self) -> Display:
         facts = (
+            ("url", self.url),
             ("peer", self.peer_id),
             ("isolation", self.isolation),
             ("directory", str(self.directory)),

@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from actors import examination
 from actors.transfer import Upload as Draft
 from p2pgrid import DomainClient
 from p2pgrid.client.dataset_model import Dataset
@@ -182,6 +183,16 @@ MISFITS: dict[str, tuple[Change, type[P2PGridError], str]] = {
         SchemaError,
         "expected one table of entities",
     ),
+    "entities of a split": (
+        with_parts(lambda it: [*it, replace(it[0], object_id=bytes(16), split="test")]),
+        SchemaError,
+        "expected one table of entities",
+    ),
+    "owners twice": (
+        with_parts(lambda it: [*it, replace(it[1], object_id=bytes(16))]),
+        SchemaError,
+        "are of \\['test', 'train', 'train'\\]",
+    ),
     "owners of one split": (with_parts(lambda it: it[:2]), SchemaError, "are of \\['train'\\]"),
     "owners of another dtype": (
         with_array(OWNERS, lambda it: it.astype("int64")),
@@ -256,6 +267,7 @@ def test_c33_what_was_uploaded_before_is_checked_and_removed_alike(
         leave(draft)
 
     monkeypatch.setattr(Draft, "leave", watched)
+    monkeypatch.setattr(examination, "BLOCK", 1000)
     with pytest.raises(UnfitValuesError, match="50,000 of 300,000 values lie outside"):
         owner.publish_dataset(prepared)
     assert left

@@ -1,5 +1,7 @@
 """Prepared datasets over the wire: what everybody sees, and what only owners get."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,6 +9,7 @@ import pandas as pd
 import pytest
 
 from p2pgrid import DatasetPointer, DomainClient, TablePointer, TensorPointer
+from p2pgrid.config import DEFAULT_TIMING
 from p2pgrid.errors import (
     GetNotPermittedError,
     ObjectGoneError,
@@ -93,7 +96,10 @@ def test_c28_an_owner_who_is_logged_in_by_a_token_of_hers_reads_no_private_part(
     np.testing.assert_array_equal(shared["x"].get(), BIRTHS.astype("float32"))
 
 
-def test_c28_private_parts_survive_a_restart(owner: DomainClient, bob: FabricNode) -> None:
+def test_c28_private_parts_survive_a_restart(make_grid: Callable[..., Grid]) -> None:
+    grid = make_grid(timing=replace(DEFAULT_TIMING, orphan_s=0.0))  # what is not listed goes
+    bob = grid.launch("bob")
+    owner = grid.owner_of(bob)
     before = owner.publish_dataset(births())
     entities = list(before["x"].accountant)
     bob.stop()

@@ -71,7 +71,6 @@ def test_c06_the_document_below_the_path_comes_first_and_then_that_of_the_host()
         Answer(b"", 302, {"Location": "https://other.example/"}),
         Answer(b"", 302, {"Location": "http://127.0.0.1.example/"}),
         Answer(b"", 302, {"Location": WELL_KNOWN}),
-        Answer(b" " * (DOCUMENT_BYTES + 1)),
     ],
     ids=lambda given: f"{given.status} {given.headers.get('Location', len(given.body))}",
 )
@@ -86,6 +85,12 @@ def test_c06_another_host_is_named_and_not_followed() -> None:
     with site(lambda _: away) as host, pytest.raises(NotAGridNetworkError) as refused:
         fetched(host.url)
     assert "it redirects to " in str(refused.value)
+
+
+def test_c05_a_document_without_end_is_not_read() -> None:
+    long = Answer(document() + b" " * DOCUMENT_BYTES)
+    with site(lambda _: long) as host, pytest.raises(NotAGridNetworkError, match="65,536 bytes"):
+        fetched(host.url)
 
 
 class Redirect:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from actors.layout import NodeDirectory
+from actors.ports import Credential
 from actors.setup import LIFETIME_S
 from actors.state import State
 from p2pgrid.client.wallet_keys import new_key
@@ -145,6 +146,24 @@ def test_an_owner_that_was_named_by_key_ends_the_token(state: State) -> None:
         claim(state, token, SECOND)
     assert [it.public_key for it in state.accounts()] == [FIRST]
     assert state.begin_setup(now=NOW) == ""
+
+
+def test_an_owner_that_another_way_came_in_ends_the_token(state: State) -> None:
+    token = state.begin_setup(now=NOW)
+    state.enrol(Account("root", SECOND, "owner"))
+    with pytest.raises(SetupTokenError):
+        claim(state, token)
+
+
+def test_nothing_is_kept_of_a_token_that_was_used(state: State) -> None:
+    claim(state, state.begin_setup(now=NOW))
+    assert state._journal.rows("SELECT * FROM setup") == []
+
+
+def test_an_owner_is_named_by_key_though_people_signed_up_before(state: State) -> None:
+    state.sign_up(Account(EMAIL, SECOND, "scientist"), Credential(bytes(16), "a hash"))
+    state.enrol_owner(FIRST)
+    assert [it.name for it in state.accounts()] == [EMAIL, "owner"]
 
 
 def test_only_a_hash_of_the_token_is_on_the_disk(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def main(home: Path, address: str, number: int, kind: str) -> None:
         owner.publish("half", values)
     column = TensorSchema("bytes", (Column("a", "uint8", 0, 1),))
     schema = DatasetSchema.of("halves", {"whole": column, "half": column})
-    tensors = {"whole": {"a": values[: SIZE // 4]}, "half": {"a": values[: SIZE // 4]}}
+    tensors = {name: {"a": values[: SIZE * 3 // 8]} for name in ("whole", "half")}
     owner.publish_dataset(
         prepare_dataset(
             name="half", tensors=tensors, schema=schema, tags=("#half",), description="Zeros."

@@ -26,12 +26,13 @@ from p2pgrid.protocol.columns import Column
 from p2pgrid.protocol.schemas import DatasetSchema, TensorSchema
 from tests.libp2p.node_process import serve
 
-ROWS = 600_000
+RAW = b"what it was made of"
+ROWS = 100_000
 WEIGHTS = TensorSchema("weights", (Column("grams", "int64", 0, ROWS),))
 WEEKS = TensorSchema("weeks", (Column("weeks", "int64", 0, ROWS),))
 SCHEMA = DatasetSchema.of("BIRTHS", {"weights": WEIGHTS, "weeks": WEEKS})
 TENSORS = {"weights": np.arange(ROWS), "weeks": np.arange(ROWS)[::-1].copy()}
-"""Both are uploaded; those of the test split, and what is private, travel in the message."""
+"""Both are uploaded, and whose rows they are; the test split and ``raw`` travel in the message."""
 
 
 def prepared(name: str = "data") -> Dataset:
@@ -43,7 +44,7 @@ def prepared(name: str = "data") -> Dataset:
         schema=SCHEMA,
         tags=["#births"],
         description="made up",
-        raw=b"what it was made of",
+        raw=RAW,
     )
 
 

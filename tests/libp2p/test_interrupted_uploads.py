@@ -11,12 +11,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from actors.entries import objects_of
 from actors.node import Node
 from p2pgrid import DomainClient
 from p2pgrid.config import DEFAULT_TIMING
 from p2pgrid.errors import P2PGridError
 from tests.libp2p.conftest import ROOT, Clinic
-from tests.libp2p.striking import TENSORS, prepared
+from tests.libp2p.striking import RAW, TENSORS, prepared
 
 pytestmark = pytest.mark.libp2p
 
@@ -48,7 +49,6 @@ STEPS_OF_THE_PROGRAM = {
 OFTEN = {
     "p2pgrid.net.bulk:Receiver.keep after 2",
     "actors.state:State.add_dataset before 1",
-    "actors.state:State.add_dataset after 1",
     f"{PUBLICATION}:Publication._upload before 2",
     f"{PUBLICATION}:Publication._publish after 1",
 }
@@ -78,9 +78,11 @@ def assert_whole_or_absent(clinic: Clinic, owner: DomainClient, *, listed: bool)
     assert [dataset.name for dataset in owner.datasets] == ["data"] * listed
     for dataset in owner.datasets:
         for name, values in TENSORS.items():
-            np.testing.assert_array_equal(dataset[name].get(), values)
+            np.testing.assert_array_equal(dataset[name].get()[:, 0], values)
+        assert dataset.raw == RAW
     files = [path.name for path in clinic.directory.objects.iterdir() if path.is_file()]
-    of_datasets = [f"{pointer._id.hex()}.npy" for d in owner.datasets for pointer in d.pointers]
+    listing = clinic._state.datasets()
+    of_datasets = [f"{key.hex()}.npy" for entry in listing for key in objects_of(entry)]
     assert sorted(files) == sorted(of_datasets)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from p2pgrid.client.datasets import DatasetPointer
 from p2pgrid.client.network import NetworkClient
-from p2pgrid.client.results import SearchResults
+from p2pgrid.client.results import Missing, SearchResults
 from p2pgrid.compat import syft as gr
 from p2pgrid.errors import InvalidQueryError
 from p2pgrid.protocol.counts import Counts
@@ -116,6 +116,12 @@ def test_c26_pointers_come_by_domain_and_say_when_they_are_partial() -> None:
     assert repr(found).startswith("{'Bob': [(Wrapper)>[PointerTensor | me:")
     assert not found.partial
     assert gr.PointersByDomain(SearchResults((), ())) == {}
+
+
+def test_c26_what_is_partial_says_so() -> None:
+    results = SearchResults([hit(record())], (), missing=[Missing("Bob", "is offline")])
+    assert gr.PointersByDomain(results).partial
+    assert repr(gr.Found(results)).endswith("partial: somebody did not answer, see results.missing")
 
 
 def test_an_old_name_that_is_not_here_is_an_attribute_error() -> None:

@@ -125,8 +125,8 @@ def test_a_handle_prints_in_one_line_and_as_a_table_of_two_columns() -> None:
 def test_the_address_of_a_node_is_shown_whole() -> None:
     address = f"/ip4/192.0.2.7/tcp/4001/p2p/{'1' * 60}"
     nobody: Any = None
-    node = Node({**STATUS, "name": "bob", "addresses": [address]}, nobody)
-    assert f"<Node domain bob at {address}: " in repr(node)
+    node = Node({**STATUS, "name": "bob", "addresses": [address], "url": "http://h:1"}, nobody)
+    assert f"<Node domain bob at {address}: url http://h:1; " in repr(node)
     assert repr(Node({**STATUS, "name": "bob", "addresses": []}, nobody)).startswith(
         "<Node domain bob: "
     )
