@@ -160,6 +160,30 @@ def agree(registry: Registry, listed: Sequence[DatasetRecord], asked: Sequence[Q
         assert found.counts == counts_of(expected)
 
 
+@pytest.mark.parametrize(
+    ("forms", "found"),
+    [
+        ({"description": "age"}, {1, 2}),
+        ({"description": "age", "tags": "twins"}, {2}),
+        ({"description": "age", "tags": "tw"}, {2}),
+        ({"tags": "tw", "name": "births"}, {2}),
+        ({"tags": "s t"}, set()),
+        ({"tags": '"'}, {1}),
+        ({"tags": '"quoted"'}, {1}),
+        ({"exact_name": "twins"}, set()),
+        ({"exact_tags": "births 1"}, set()),
+        ({"anywhere": ["age", "twins", "2"]}, {2}),
+    ],
+)
+def test_each_form_narrows_what_the_others_find(
+    registry: Registry, domain: Domain, forms: dict[str, Any], found: set[int]
+) -> None:
+    text = "By age"
+    tags = {1: ('"quoted"', "births"), 2: ("births", "twins")}
+    domain.lists(registry, [numbered(n, description=text, tags=tags[n]) for n in (1, 2)])
+    assert names(registry.search(query_of(**forms))) == [f"births {n}" for n in sorted(found)]
+
+
 def test_as_much_as_can_be_asked_for_at_once_is_answered(
     registry: Registry, domain: Domain
 ) -> None:
