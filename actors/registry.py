@@ -24,7 +24,7 @@ from p2pgrid.errors import RecordError, RegistryFullError, StaleRecordError
 from p2pgrid.ids import PeerId
 from p2pgrid.protocol.counts import Counts
 from p2pgrid.protocol.messages import MAX_RECORD_BYTES, MAX_RECORDS, Found
-from p2pgrid.protocol.paging import PAGE_BYTES
+from p2pgrid.protocol.paging import first_page
 from p2pgrid.protocol.queries import Query
 from p2pgrid.protocol.records import DatasetRecord, NodeRecord, verify
 
@@ -125,7 +125,8 @@ class Registry:
         conditions = ["expires > ?", *(f"number IN ({other.sql})" for other in others)]
         parts = {"found": FOUND.format(first=first.sql), "conditions": " AND ".join(conditions)}
         values = (*first.values, int(self._now()), *chain(*(other.values for other in others)))
-        records, place = self._page(PAGE.format(**parts), (*values, after), limit)
+        numbered = self._journal.each(PAGE.format(**parts), *values, after, limit + 1)
+        records, place = first_page(numbered, limit=limit)
         if after:
             return Found(records, next=place)
         (counted,) = self._journal.rows(COUNTS.format(**parts), *values)
@@ -134,20 +135,6 @@ class Registry:
     def close(self) -> None:
         """Closes the file."""
         self._journal.close()
-
-    def _page(
-        self, sql: str, values: tuple[object, ...], limit: int
-    ) -> tuple[tuple[bytes, ...], int]:
-        """The records that fit, and where the next page begins; 0: there is none."""
-        page: list[bytes] = []
-        size = last = 0
-        for number, record in self._journal.each(sql, *values, limit + 1):
-            size += len(record)
-            if len(page) == limit or size > PAGE_BYTES:
-                return tuple(page), last
-            page.append(record)
-            last = number
-        return tuple(page), 0
 
     def _sequence_of(self, peer: str) -> int:
         known = self._journal.rows("SELECT seq FROM nodes WHERE peer = ?", peer)

@@ -173,7 +173,9 @@ def test_every_family_of_errors_has_an_exit_code_and_a_row_in_the_manual() -> No
 def test_an_error_stays_one_harmless_line(actors: Actors) -> None:
     actors.error = errors.NodeError("it did not start\n\x1b[2J end of its log:\n  out of memory")
     answer = Answer("domain", "start", "ucsf")
-    text = "P2PG-120: it did not start | ?[2J end of its log: | out of memory"
+    text = (
+        "P2PG-120: it did not start | \N{REPLACEMENT CHARACTER}[2J end of its log: | out of memory"
+    )
     assert answer.err == f"p2pgrid: {text}\n"
 
 

@@ -21,7 +21,7 @@ from p2pgrid.ids import DatasetId, PeerId, peer_id_of
 from p2pgrid.protocol.counts import Counts, counts_of
 from p2pgrid.protocol.messages import Found
 from p2pgrid.protocol.paging import PAGE_BYTES
-from p2pgrid.protocol.queries import EVERYTHING, Query, matches, query_of
+from p2pgrid.protocol.queries import EVERYTHING, FORMS, MAX_WORDS, Query, matches, query_of
 from p2pgrid.protocol.records import DatasetRecord, NodeRecord, SignedRecord, sign
 from p2pgrid.protocol.schemas import DatasetSchema
 from tests.unit.schemas import BIRTHS, dataset_schemas
@@ -158,6 +158,18 @@ def agree(registry: Registry, listed: Sequence[DatasetRecord], asked: Sequence[Q
         found = registry.search(query)
         assert {body.dataset_id for body in bodies(found)} == {b.dataset_id for b in expected}
         assert found.counts == counts_of(expected)
+
+
+def test_as_much_as_can_be_asked_for_at_once_is_answered(
+    registry: Registry, domain: Domain
+) -> None:
+    words = [f"w{number:03}" + "x" * 100 for number in range(MAX_WORDS)]
+    forms: dict[str, list[str]] = {form: words for form in FORMS if form != "exact_name"}
+    tags, name = tuple(word[:64] for word in words), "births " + words[0]
+    forms |= {"tags": [*tags], "exact_tags": [*tags], "name": [word[:2] for word in words[:1]]}
+    domain.lists(registry, [numbered(1, name=name, description=" ".join(words), tags=tags)])
+    assert len(registry.search(query_of(**forms)).records) == 1
+    assert registry.search(query_of(**forms, exact_name=words)).records == ()
 
 
 # --- listings ---------------------------------------------------------------------------------
