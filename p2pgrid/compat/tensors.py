@@ -33,11 +33,8 @@ class PointerTensor(TensorPointer):
     def of(cls, pointer: TensorPointer) -> Self:
         """The same array of a dataset."""
         made = cls(pointer._domain, pointer._id, pointer._meta)
-        made.dataset, made.description, made.tags = (
-            pointer.dataset,
-            pointer.description,
-            pointer.tags,
-        )
+        for public in ("dataset", "described", "description", "tags"):
+            setattr(made, public, getattr(pointer, public))
         return made
 
     @override

@@ -14,7 +14,7 @@ from p2pgrid.compat import syft as gr
 from p2pgrid.errors import InvalidQueryError
 from p2pgrid.protocol.counts import Counts
 from p2pgrid.protocol.queries import query_of
-from tests.unit.hits import ABOUT, covid_datasets, hit, record
+from tests.unit.hits import ABOUT, FLAGS, covid_datasets, hit, record
 
 COUNTS = """\
    distributed_datasets  datasets  tensors  dataset_schemas  tensor_schemas
@@ -116,6 +116,12 @@ def test_c26_pointers_come_by_domain_and_say_when_they_are_partial() -> None:
     assert repr(found).startswith("{'Bob': [(Wrapper)>[PointerTensor | me:")
     assert not found.partial
     assert gr.PointersByDomain(SearchResults((), ())) == {}
+
+
+def test_a_pointer_by_the_old_name_has_the_same_schema() -> None:
+    described = hit(record(schema=FLAGS))
+    (pointer,) = gr.PointersByDomain(SearchResults([described], ()))["UCSF"]
+    assert pointer.schema == described["deaths"].schema == FLAGS["deaths"]
 
 
 def test_c26_what_is_partial_says_so() -> None:
