@@ -52,3 +52,4 @@ bench: venv
 	$(BIN)/python -m benchmarks.runtime --json
 	$(BIN)/python -m benchmarks.actors --json
 	$(BIN)/python -m benchmarks.dht --json
+	$(BIN)/python -m benchmarks.search --json

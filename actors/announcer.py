@@ -131,7 +131,8 @@ class Announcer:
     async def renew(self) -> None:
         """Signs the records anew, without telling anybody yet."""
         async with self._renewing:
-            self._book.renew(sequence=await self._next_sequence(time.time_ns() // 1_000_000))
+            sequence = await self._next_sequence(time.time_ns() // 1_000_000)
+            await asyncio.to_thread(self._book.renew, sequence=sequence)  # may be many signatures
 
     async def promptly(self) -> None:
         """Asks for an announcement of what is known now, and waits a moment for it."""

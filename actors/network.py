@@ -31,6 +31,7 @@ from p2pgrid.protocol.messages import (
     Reserved,
     Search,
 )
+from p2pgrid.protocol.queries import require_something
 from p2pgrid.protocol.records import SignedRecord
 
 
@@ -133,8 +134,7 @@ class Network:
         return Answer(Reserved(self._relay.reserve(session.link)))
 
     async def _search(self, _: LinkSession, message: Search, __: object) -> Answer:
-        if not message.query:
-            raise PermissionDeniedError(action="listing everything", domain=self.name)
+        require_something(message.query)
         found = await self._registry.search(message.query, after=message.after, limit=message.limit)
         alive = self._alive()
         offline = (n for n, record in enumerate(found.records) if signer_of(record) not in alive)

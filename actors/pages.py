@@ -67,7 +67,7 @@ class PageServer:
         self._visitors += 1
         try:
             if self._visitors <= MAX_VISITORS:
-                with contextlib.suppress(TimeoutError, ConnectionError, h11.LocalProtocolError):
+                with contextlib.suppress(TimeoutError, ConnectionError):
                     async with asyncio.timeout(ASK_S):
                         await self._serve(reader, writer)
         finally:
@@ -76,7 +76,10 @@ class PageServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
-        status, page = await self._answer(await _request(http, reader))
+        event = await _first_event(http, reader)
+        if isinstance(event, h11.ConnectionClosed):
+            return
+        status, page = await self._answer(event)
         headers = [
             ("Content-Type", page.content_type),
             ("Content-Length", str(len(page.body))),
@@ -87,9 +90,9 @@ class PageServer:
             writer.write(http.send(event) or b"")
         await writer.drain()
 
-    async def _answer(self, request: h11.Request | None) -> tuple[int, Page]:
+    async def _answer(self, request: object) -> tuple[int, Page]:
         nothing = Page("text/plain", b"")
-        if request is None:
+        if not isinstance(request, h11.Request):
             return 400, nothing
         make = self._pages.get(request.target.partition(b"?")[0].decode("ascii"))
         if make is None:
@@ -103,11 +106,11 @@ class PageServer:
             return 503, nothing
 
 
-async def _request(http: h11.Connection, reader: asyncio.StreamReader) -> h11.Request | None:
-    """The head of a request; None when it is not HTTP, or too large."""
+async def _first_event(http: h11.Connection, reader: asyncio.StreamReader) -> object:
+    """The head of a request, or that the visitor left; None when it is not HTTP, or too large."""
     try:
         while (event := http.next_event()) is h11.NEED_DATA:
             http.receive_data(await reader.read(MAX_HEAD_BYTES))
     except h11.RemoteProtocolError:
         return None
-    return event if isinstance(event, h11.Request) else None
+    return event

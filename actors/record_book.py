@@ -10,7 +10,7 @@ from p2pgrid.errors import LocalProtocolError
 from p2pgrid.ids import DatasetId, peer_id_of
 from p2pgrid.protocol.counts import counts_of
 from p2pgrid.protocol.messages import Found
-from p2pgrid.protocol.paging import fitting
+from p2pgrid.protocol.paging import first_page
 from p2pgrid.protocol.queries import Query, matches
 from p2pgrid.protocol.record_room import require_room
 from p2pgrid.protocol.records import (
@@ -65,7 +65,7 @@ class RecordBook:
     def renew(self, *, sequence: int) -> None:
         """Signs everything anew, under a later sequence number."""
         self._sequence = sequence
-        for entry in self._entries.values():
+        for entry in tuple(self._entries.values()):  # others come meanwhile
             self._sign_dataset(entry)
         self._node = sign(self._node_body(), signing_key=self._seed)
 
@@ -88,15 +88,22 @@ class RecordBook:
         return tuple(self._signed.values())
 
     def find(self, query: Query, *, after: int) -> Found:
-        """A page of what matches; ``after`` counts records, and the first page has the counts."""
-        found = [key for key, body in self._bodies.items() if matches(query, body)]
-        records = [self._signed[key] for key in found[after:]]
-        fits = fitting(records)
-        return Found(
-            tuple(records[:fits]),
-            next=after + fits if fits < len(records) else 0,
-            counts=None if after else counts_of(self._bodies[key] for key in found),
+        """A page of what matches; datasets are numbered as they came, from 1.
+
+        Args:
+            query: what to find.
+            after: ``next`` of the page before; 0: the first page, which has the counts.
+        """
+        found = (
+            (number, self._signed[key])
+            for number, (key, body) in enumerate(self._bodies.items(), 1)
+            if number > after and matches(query, body)
         )
+        records, place = first_page(found)
+        if after:
+            return Found(records, next=place)
+        all_of_them = (body for body in self._bodies.values() if matches(query, body))
+        return Found(records, next=place, counts=counts_of(all_of_them))
 
     def announced_tags(self) -> tuple[str, ...]:
         """Tags that the owner chose to make findable by anyone."""

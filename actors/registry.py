@@ -24,7 +24,7 @@ from p2pgrid.errors import RecordError, RegistryFullError, StaleRecordError
 from p2pgrid.ids import PeerId
 from p2pgrid.protocol.counts import Counts
 from p2pgrid.protocol.messages import MAX_RECORD_BYTES, MAX_RECORDS, Found
-from p2pgrid.protocol.paging import PAGE_BYTES
+from p2pgrid.protocol.paging import first_page
 from p2pgrid.protocol.queries import Query
 from p2pgrid.protocol.records import DatasetRecord, NodeRecord, verify
 
@@ -32,8 +32,8 @@ Body = TypeVar("Body", NodeRecord, DatasetRecord)
 
 MAX_LISTED = 50_000
 """Datasets of one domain."""
-MAX_LISTED_BYTES = 16 << 20
-"""Of their records, so that no domain alone fills all the pages that a search reads."""
+MAX_LISTED_BYTES = 8 << 20
+"""Of their records: half of what a client reads of a search, so that none hides all others."""
 MAX_FILE_BYTES = 8 << 30
 """Of the file, index and all; an index takes several times the bytes of the records."""
 EXPIRED_AT_ONCE = 500
@@ -95,7 +95,8 @@ class Registry:
             listing = Listing(connection, peer, own)
             for record, body in zip(datasets, bodies, strict=True):
                 listing.put(record, body)
-            if not more:
+            # Without room for both listings the old one goes at once, not with the last page.
+            if not more or self._excess(listing):
                 listing.remove_others()
             listing.index()
             self._require_room(connection, listing)
@@ -125,7 +126,8 @@ class Registry:
         conditions = ["expires > ?", *(f"number IN ({other.sql})" for other in others)]
         parts = {"found": FOUND.format(first=first.sql), "conditions": " AND ".join(conditions)}
         values = (*first.values, int(self._now()), *chain(*(other.values for other in others)))
-        records, place = self._page(PAGE.format(**parts), (*values, after), limit)
+        numbered = self._journal.each(PAGE.format(**parts), *values, after, limit + 1)
+        records, place = first_page(numbered, limit=limit)
         if after:
             return Found(records, next=place)
         (counted,) = self._journal.rows(COUNTS.format(**parts), *values)
@@ -135,33 +137,27 @@ class Registry:
         """Closes the file."""
         self._journal.close()
 
-    def _page(
-        self, sql: str, values: tuple[object, ...], limit: int
-    ) -> tuple[tuple[bytes, ...], int]:
-        """The records that fit, and where the next page begins; 0: there is none."""
-        page: list[bytes] = []
-        size = last = 0
-        for number, record in self._journal.each(sql, *values, limit + 1):
-            size += len(record)
-            if len(page) == limit or size > PAGE_BYTES:
-                return tuple(page), last
-            page.append(record)
-            last = number
-        return tuple(page), 0
-
     def _sequence_of(self, peer: str) -> int:
         known = self._journal.rows("SELECT seq FROM nodes WHERE peer = ?", peer)
         return int(known[0][0]) if known else 0
 
-    def _require_room(self, connection: Connection, listing: Listing) -> None:
+    def _excess(self, listing: Listing) -> RegistryFullError | None:
+        """What a domain has too much of."""
         listed, size = listing.size()
-        for what, needed, limit in (
-            ("datasets of one domain", listed, self._most_listed),
-            ("bytes of records of one domain", size, self._most_listed_bytes),
-            ("bytes in all", used_bytes(connection), self._most_file_bytes),
-        ):
-            if needed > limit:
-                raise RegistryFullError(what=what, needed=needed, limit=limit)
+        if listed > self._most_listed:
+            what = "datasets of one domain"
+            return RegistryFullError(what=what, needed=listed, limit=self._most_listed)
+        if size > self._most_listed_bytes:
+            what = "bytes of records of one domain"
+            return RegistryFullError(what=what, needed=size, limit=self._most_listed_bytes)
+        return None
+
+    def _require_room(self, connection: Connection, listing: Listing) -> None:
+        used = used_bytes(connection)
+        if used > self._most_file_bytes:
+            raise RegistryFullError(what="bytes in all", needed=used, limit=self._most_file_bytes)
+        if excess := self._excess(listing):
+            raise excess
 
     def _verified(self, record: bytes, peer: str, kind: type[Body]) -> Body:
         body, _ = verify(

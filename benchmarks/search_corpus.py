@@ -21,6 +21,8 @@ from p2pgrid.protocol.schemas import DatasetSchema, TensorSchema
 SEED = 5
 WORDS, TAGS, SCHEMAS = 20_000, 3_000, 500
 SYLLABLES = [a + b for a in "bcdfghklmnprstvz" for b in "aeiou"]
+WITHOUT_SCHEMA = 0.2
+"""The part of the datasets that has none."""
 VALID_S = 3600
 ADDRESS = "/ip4/192.0.2.7/tcp/4001"
 
@@ -66,7 +68,7 @@ class Corpus:
         return [texts[int(rank)] for rank in ranks]
 
     def queries(self, of_each: int) -> list[Asked]:
-        """Queries of all kinds, in turns; half of the words are drawn as in texts, half are rare."""
+        """Queries of all kinds, in turns; half of them for words drawn as in texts, half rare."""
         return [asked for number in range(of_each) for asked in self._one_of_each(number)]
 
     def _one_of_each(self, number: int) -> Iterator[Asked]:
@@ -120,17 +122,15 @@ class Corpus:
         )
 
     def drawn_schema(self) -> DatasetSchema | None:
-        """One of the schemas, the first ones most often; one dataset in five has none."""
-        if self._chance.random() < 0.2:
+        """One of the schemas, the first ones most often, or none."""
+        if self._chance.random() < WITHOUT_SCHEMA:
             return None
         return self._schemas[int(SCHEMAS ** self._chance.random()) - 1]
 
     def _schema(self, number: int) -> DatasetSchema:
-        columns = [
-            Column(name, "float32", 0, number + 1)
-            for name in dict.fromkeys(self.drawn(self.words, 2, 5))
-        ]
-        return DatasetSchema.of(f"schema {number}", {"x": TensorSchema("x", tuple(columns))})
+        names = dict.fromkeys(self.drawn(self.words, 2, 5))
+        columns = tuple(Column(name, "float32", 0, number + 1) for name in names)
+        return DatasetSchema.of(f"schema {number}", {"x": TensorSchema("x", columns)})
 
     def _some(self, texts: Sequence[str], least: int, most: int) -> list[str]:
         return list(self._chance.choice(texts, self._chance.integers(least, most)))

@@ -57,8 +57,9 @@ class Limits:
     waiting_sessions: int = 128
     waiting_per_owner: int = 8
     """Sessions of one peer, and of one account, that wait for it to come back."""
-    search_pages: int = 32
-    """Answers that one network, or one domain, may give to one search, each of at most 1 MiB."""
+    search_pages: int = 8
+    """Answers that one network, or one domain, may give to one search, each of at most 1 MiB. A
+    megabyte holds about a thousand records, and half a second of checking."""
 
     @property
     def inline_array(self) -> int:

@@ -3,6 +3,7 @@
 A peer id is the libp2p name of an Ed25519 public key, so knowing it is knowing the key.
 """
 
+from functools import lru_cache
 from typing import NewType
 
 import base58
@@ -23,6 +24,7 @@ PEER_ID_PREFIX = bytes([0x00, 0x24, 0x08, 0x01, 0x12, 0x20])
 """An identity multihash (code 0, 36 bytes) of libp2p's protobuf for an Ed25519 public key."""
 
 
+@lru_cache(maxsize=4096)  # base58 is slow, and a search verifies many records of few peers
 def peer_id_of(public_key: bytes) -> PeerId:
     """The peer id of a 32-byte Ed25519 public key."""
     if len(public_key) != PUBLIC_KEY_BYTES:

@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike
 from typing_extensions import override
 
 from p2pgrid.errors import SchemaError
-from p2pgrid.protocol.budgets import ENTITY_ID_BYTES, Entity, UserBudget
+from p2pgrid.protocol.budgets import Entity, UserBudget
 from p2pgrid.protocol.entity_ids import entity_ids
-from p2pgrid.protocol.entity_table import EntityTable
+from p2pgrid.protocol.entity_table import SEED_BYTES, EntityTable
 from p2pgrid.protocol.ownership import Key, Ownership, by_key, one_entity_per_row
 
 NOTHING = UserBudget()
@@ -43,8 +43,8 @@ class Entities(Sequence[Entity]):
         self.rows = dict(rows)
         self.keys = tuple(keys)
         self._count = max((owners.entities for owners in rows.values()), default=0)
-        uids = secrets.token_bytes(self._count * ENTITY_ID_BYTES)
-        self._table = EntityTable(uids, budget, tuple((exceptions or {}).items()))
+        others, seed = tuple((exceptions or {}).items()), secrets.token_bytes(SEED_BYTES)
+        self._table = EntityTable(self._count, budget, others, seed=seed)
         self._exceptions = dict(self._table.exceptions)
 
     def worst_case(self, split: str) -> UserBudget:
@@ -64,7 +64,7 @@ class Entities(Sequence[Entity]):
         """
         if not self.keys:
             return self._table
-        return replace(self._table, uids=entity_ids(self.keys, secret))
+        return replace(self._table, seed=b"", uids=entity_ids(self.keys, secret))
 
     @overload
     def __getitem__(self, number: int) -> Entity: ...

@@ -9,6 +9,7 @@ from typing_extensions import override
 from p2pgrid.client.datasets import DatasetPointer, rows_of
 from p2pgrid.client.listing import Listing
 from p2pgrid.ids import DatasetId, PeerId
+from p2pgrid.protocol.records import TensorInfo
 from p2pgrid.protocol.schemas import DatasetSchema, SchemaId, TensorSchema
 
 if TYPE_CHECKING:
@@ -49,16 +50,18 @@ class FoundTensor(NamedTuple):
 
     dataset: DatasetPointer
     name: str
+    arrays: tuple[TensorInfo, ...]
+    """As which it is stored, at least one."""
 
     @property
     def id(self) -> str:
         """Of the first of its arrays, 32 hex characters."""
-        return next(t for t in self.dataset.record.tensors if t.name == self.name).object_id.hex()
+        return self.arrays[0].object_id.hex()
 
     @property
     def rows(self) -> dict[str, int]:
         """Of each split."""
-        return rows_of(t for t in self.dataset.record.tensors if t.name == self.name)
+        return rows_of(self.arrays)
 
     @property
     def schema(self) -> TensorSchema | None:
@@ -139,11 +142,18 @@ def tensors_of(datasets: Iterable[DatasetPointer]) -> TensorList:
     """The tensors of all datasets; splits and columns of a tensor are one."""
     return TensorList(
         [
-            FoundTensor(dataset, name)
+            FoundTensor(dataset, name, tuple(arrays))
             for dataset in datasets
-            for name in dict.fromkeys(tensor.name for tensor in dataset.record.tensors)
+            for name, arrays in _by_name(dataset.record.tensors).items()
         ]
     )
+
+
+def _by_name(arrays: Iterable[TensorInfo]) -> dict[str, list[TensorInfo]]:
+    named: dict[str, list[TensorInfo]] = {}
+    for array in arrays:
+        named.setdefault(array.name, []).append(array)
+    return named
 
 
 def schemas_of(datasets: Sequence[DatasetPointer]) -> SchemaList:

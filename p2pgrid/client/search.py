@@ -17,7 +17,7 @@ from p2pgrid.errors import InvalidQueryError, NetworkUnreachableError
 from p2pgrid.ids import PeerId
 from p2pgrid.net.link import Link
 from p2pgrid.net.peer import Peer
-from p2pgrid.protocol.queries import Query
+from p2pgrid.protocol.queries import Query, require_something
 from p2pgrid.protocol.records import DatasetRecord
 
 ENTRIES = 32
@@ -105,9 +105,7 @@ class Searcher:
         return self._results([*silent, *self._ask(asked, query)])
 
     def _ask(self, asked: Sequence[Asked], query: Query) -> list[Inquiry]:
-        if not query:
-            problem = "it asks for nothing in particular; give at least one word or tag"
-            raise InvalidQueryError(form="no word", problem=problem)
+        require_something(query)
         return ask_all(asked, query, limits=self._limits, within_s=self._timing.search_s)
 
     def _known_networks(self) -> list[Asked]:
@@ -132,7 +130,9 @@ class Searcher:
         found = newest(inquiries)
         offline = out_of_reach(found, inquiries)
         networks = {
-            signer: each.network for each in reversed(inquiries) for signer, _ in each.records
+            signer: each.network
+            for each in reversed(inquiries)
+            for signer, _ in tuple(each.records)  # who is late goes on in the background
         }
         datasets = [
             self._dataset(key[0], found[key], networks[key[0]])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from p2pgrid.client.passwords import check_password, in_one_form, proof_of
 from p2pgrid.client.wallet import Wallet, WalletKey
 from p2pgrid.client.wallet_keys import new_key
-from p2pgrid.errors import NoKeyError, SetupTokenError
+from p2pgrid.errors import AccessDenied, NoKeyError, SetupTokenError
 from p2pgrid.ids import PeerId
 from p2pgrid.net.calls import ask, begin
 from p2pgrid.net.link import Link
@@ -60,8 +60,14 @@ class Entrance:
             raise SetupTokenError(domain=self._name)
         key = self._key(user)
         signed, shown = self._signed(key), Secret(bytes.fromhex(token.reveal().decode()))
-        ask(self._link, Claim(shown.reveal(), signed.statement, signed.signature), Done)
-        self._wallet.keep(key)
+        is_new = self._wallet.holder_of(bytes.fromhex(key.public_key)) is None
+        self._wallet.keep(key)  # before it owns anything: there is no second token
+        try:
+            ask(self._link, Claim(shown.reveal(), signed.statement, signed.signature), Done)
+        except AccessDenied:
+            if is_new:
+                self._wallet.remove(self._domain, user)
+            raise
 
     def _by_password(
         self, kind: type[SignUp] | type[PasswordLogin], name: str, password: Secret

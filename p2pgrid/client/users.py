@@ -1,5 +1,8 @@
 """The users of a domain, for its owner."""
 
+from collections import Counter
+from typing import TYPE_CHECKING
+
 from typing_extensions import override
 
 from p2pgrid.client.display import Tabular
@@ -17,6 +20,9 @@ from p2pgrid.protocol.messages import (
     Role,
 )
 from p2pgrid.protocol.text import Rows
+
+if TYPE_CHECKING:
+    from p2pgrid.client.tables import Table
 
 
 class UserList(Tabular, tuple[Account, ...]):
@@ -53,6 +59,21 @@ class Users:
         key = key_bytes(public_key)
         self._domain.login()
         ask(self._domain.link(), Enrol(name=name, public_key=key, role=role), Done)
+
+    @property
+    def table(self) -> "Table":
+        """The accounts as a table: name, role, and how many keys each has. Owners only.
+
+        Raises:
+            PermissionDeniedError: only owners see them.
+        """
+        from p2pgrid.client.tables import table  # noqa: PLC0415 pandas is heavy
+
+        accounts = self.list()
+        keys = Counter(account.name for account in accounts)
+        roles = {account.name: account.role for account in accounts}
+        rows = [{"name": name, "role": roles[name], "keys": keys[name]} for name in roles]
+        return table(rows, ("name", "role", "keys"), index="name")
 
     def remove(self, name: str) -> None:
         """Removes an account, its keys and its password; what it does at the moment ends.

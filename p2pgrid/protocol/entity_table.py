@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from p2pgrid.errors import RemoteProtocolError, SchemaError
 from p2pgrid.protocol.budgets import ENTITY_ID_BYTES, Entity, EntityId, UserBudget, worst_case
+from p2pgrid.protocol.entity_ids import entity_ids
 from p2pgrid.protocol.malformed import MALFORMED
 from p2pgrid.protocol.ownership import MAX_ENTITIES
 
 MAX_EXCEPTIONS = 1_000_000
+SEED_BYTES = 32
 
 Number = Annotated[int, Meta(ge=0, lt=MAX_ENTITIES)]
 
@@ -24,30 +26,36 @@ Number = Annotated[int, Meta(ge=0, lt=MAX_ENTITIES)]
 class EntityTable(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Every entity by its number: its public id and its budget.
 
+    Ids are given, or follow from a ``seed``: those of rows without owners need no room.
+
     Raises:
         SchemaError: ids of another length, one that comes twice, or a budget for nobody.
     """
 
-    uids: bytes
-    """One after the other, 16 bytes each."""
+    count: Annotated[int, Meta(ge=0, le=MAX_ENTITIES)]
     budget: UserBudget
     """Of every entity but the exceptions."""
     exceptions: Annotated[
         tuple[tuple[Number, UserBudget], ...], Meta(max_length=MAX_EXCEPTIONS)
     ] = ()
+    seed: Annotated[bytes, Meta(max_length=SEED_BYTES)] = b""
+    uids: bytes = b""
+    """One after the other, 16 bytes each; empty if there is a seed."""
 
     def __post_init__(self) -> None:
         """Checks that the numbers have one meaning."""
-        if len(self.uids) % ENTITY_ID_BYTES:
-            raise SchemaError(field="uids of entities", problem=f"have {len(self.uids):,} bytes")
+        expected = (SEED_BYTES, 0) if self.seed else (0, self.count * ENTITY_ID_BYTES)
+        if (len(self.seed), len(self.uids)) != expected:
+            problem = f"have {len(self.uids):,} bytes for {self.count:,}"
+            raise SchemaError(field="uids of entities", problem=problem)
         if _has_twice(np.frombuffer(self.uids, "<u8").reshape(-1, ENTITY_ID_BYTES // 8)):
             raise SchemaError(field="uids of entities", problem="one comes twice")
         numbers = [number for number, _ in self.exceptions]
-        if len(set(numbers)) < len(numbers) or any(number >= len(self) for number in numbers):
+        if len(set(numbers)) < len(numbers) or any(number >= self.count for number in numbers):
             raise SchemaError(field="budgets of entities", problem="one is for nobody, or twice")
 
     def __len__(self) -> int:
-        return len(self.uids) // ENTITY_ID_BYTES
+        return self.count
 
     def __iter__(self) -> Iterator[Entity]:
         others = dict(self.exceptions)
@@ -57,6 +65,8 @@ class EntityTable(Struct, frozen=True, array_like=True, forbid_unknown_fields=Tr
 
     def uid(self, number: int) -> EntityId:
         """The public id of an entity."""
+        if self.seed:
+            return EntityId(entity_ids([number], self.seed))
         return EntityId(self.uids[number * ENTITY_ID_BYTES : (number + 1) * ENTITY_ID_BYTES])
 
     def worst_case(self, present: NDArray[np.bool_]) -> UserBudget:

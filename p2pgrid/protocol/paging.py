@@ -1,26 +1,39 @@
 """Records in as many messages as they need."""
 
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from p2pgrid.protocol.messages import MAX_RECORDS
 
 PAGE_BYTES = 512 * 1024
 """Of records in one message: any record fits, and a guest's frame has room for as many again."""
 
-
-def fitting(records: Sequence[bytes]) -> int:
-    """How many of the records fit into one message."""
-    ends = list(accumulate(map(len, records)))
-    return min(bisect_right(ends, PAGE_BYTES), MAX_RECORDS)
+Page = tuple[bytes, ...]
+Numbered = Iterable[tuple[int, bytes]]
 
 
-def pages_of(records: Sequence[bytes]) -> Iterator[tuple[tuple[bytes, ...], bool]]:
+def first_page(numbered: Numbered, *, limit: int = MAX_RECORDS) -> tuple[Page, int]:
+    """The records that fit into one message, and the number of the last; 0 if those were all.
+
+    Args:
+        numbered: numbers from 1, rising, each with its record; no more is read than is needed.
+        limit: most records.
+    """
+    page: list[bytes] = []
+    size = last = 0
+    for number, record in numbered:
+        size += len(record)
+        if len(page) == limit or size > PAGE_BYTES:
+            return tuple(page), last
+        page.append(record)
+        last = number
+    return tuple(page), 0
+
+
+def pages_of(records: Sequence[bytes]) -> Iterator[tuple[Page, bool]]:
     """The records in as many messages as they need, at least one; True with the last."""
-    start, is_last = 0, False
-    while not is_last:
-        end = start + fitting(records[start:])
-        is_last = end == len(records)
-        yield tuple(records[start:end]), is_last
-        start = end
+    page, place = first_page(enumerate(records, 1))
+    while place:
+        yield page, False
+        page, place = first_page(islice(enumerate(records, 1), place, None))
+    yield page, True

@@ -133,6 +133,17 @@ def query_of(*words: str, **forms: str | Sequence[str]) -> Query:
     return Query(**given)
 
 
+def require_something(query: Query) -> None:
+    """Checks that a search asks for something: all that there is, nobody needs at once.
+
+    Raises:
+        InvalidQueryError: it does not.
+    """
+    if not query:
+        problem = f"it asks for nothing in particular; give at least one of {', '.join(FORMS)}"
+        raise InvalidQueryError(form="no word", problem=problem)
+
+
 def matches(query: Query, record: DatasetRecord) -> bool:
     """Whether a dataset is what a query asks for."""
     text = search_text(record)

@@ -245,9 +245,9 @@ def test_values_are_held_against_their_schema_and_what_is_refused_can_be_discard
     run: Run, tmp_path: Path
 ) -> None:
     async def law(port: StorePort) -> None:
-        table = encode_entities(EntityTable(bytes(range(48)), BUDGET))
+        table = encode_entities(EntityTable(3, BUDGET, seed=bytes(32)))
         parts = np.frombuffer(table, np.uint8)
-        await port.put([(DATASET, np.array([0.5, 1, 2], "float32")), (PART, parts)])
+        await port.put([(DATASET, np.array([[0.5], [1], [2]], "float32")), (PART, parts)])
         assert await port.examine(entry(high=2, entities=parts.size)) == BUDGET
         with pytest.raises(UnfitValuesError, match=r"column 'a': 1 of 3 .* \[0.0, 1.0\]"):
             await port.examine(entry(high=1, entities=parts.size))
@@ -267,7 +267,7 @@ def entry(*, high: float, entities: int) -> DatasetEntry:
         (),
         frozenset({"ana"}),
         announce=False,
-        tensors=(TensorEntry(DATASET, "x", "float32", (3,)),),
+        tensors=(TensorEntry(DATASET, "x", "float32", (3, 1)),),
         parts=(PartEntry(PART, "entities", "uint8", (entities,)),),
         schema=DatasetSchema.of("d", {"x": schema}),
     )

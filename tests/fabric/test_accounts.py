@@ -143,6 +143,11 @@ def test_c17_an_account_computes_and_takes_what_it_may_from_every_machine(
             (private * 2).get()
     keys = [account.public_key for account in owner.users.list() if account.name == EMAIL]
     assert len(set(keys)) == len(keys) == 2
+    shown = owner.users.table
+    assert [(it.Index, it.role, it.keys) for it in shown.itertuples()] == [
+        (EMAIL, "scientist", 2),
+        ("owner", "owner", 1),
+    ]
 
 
 def test_c17_the_key_alone_logs_in_afterwards_also_when_the_domain_restarts(

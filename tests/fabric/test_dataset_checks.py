@@ -113,7 +113,7 @@ UNFIT: dict[str, tuple[Change, str]] = {
         with_array(ENTITIES, lambda _: np.zeros(3, np.uint8)),
         "cannot be read",
     ),
-    "too few ids": (entities(EntityTable(bytes(16), UserBudget())), "there are 1"),
+    "too few ids": (entities(EntityTable(1, UserBudget(), uids=bytes(16))), "there are 1"),
 }
 
 
@@ -276,7 +276,7 @@ def test_c33_what_was_uploaded_before_is_checked_and_removed_alike(
 
 def test_a_worst_budget_is_computed_by_the_domain(owner: DomainClient) -> None:
     generous = UserBudget.of_all_splits(lifetime=9, user_lifetime=9, daily_auto=9, query_auto=9)
-    table = EntityTable(bytes(range(48)), generous, ((1, UserBudget()),))
+    table = EntityTable(3, generous, ((1, UserBudget()),), uids=bytes(range(48)))
     sent(owner, births(), entities(table))
     assert owner.datasets[0].worst_case_user_budget == UserBudget()
 

@@ -1,7 +1,9 @@
 """How a scientist searches: forms, counts, several networks, and the DHT alone."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -12,8 +14,10 @@ from p2pgrid.protocol.counts import Counts
 from p2pgrid.protocol.messages import Found
 from p2pgrid.protocol.queries import query_of
 from p2pgrid.protocol.records import SignedRecord
+from tests.fabric.births import SCHEMA, births
 from tests.fabric.conftest import FabricNode, Grid, network_at
 from tests.fabric.searching import answering, publish, scientist
+from tests.unit.hits import peer_of
 
 FROZEN_S = 0.5
 """How long the searches here wait for a network that stands still."""
@@ -91,6 +95,51 @@ def test_c22_a_whole_result_counts_what_it_lists(someone: Client) -> None:
     assert lines[1].split() == ["0", "3", "3", "0", "0"]
     assert len(lines) == 2
     assert "distributed_datasets" in found._repr_html_()
+
+
+def test_c23_versions_are_rows_and_the_latest_is_one(
+    grid: Grid, someone: Client, ama: FabricNode
+) -> None:
+    owners = [grid.owner_of(grid.launch(name, networks=(ama.address,))) for name in ("Bob", "Eve")]
+    for owner in (*owners, owners[0], owners[0]):
+        owner.publish_dataset(births())
+    found = someone.search("#birth-records")
+    every, latest = found.datasets(), found.datasets(latest_version_only=True)
+    assert sorted((d.domain.name, d.version) for d in every) == [
+        *(("Bob", version) for version in (1, 2, 3)),
+        ("Eve", 1),
+    ]
+    assert sorted((d.domain.name, d.version) for d in latest) == [("Bob", 3), ("Eve", 1)]
+    assert len(every.table) == 4
+    row = latest.table.set_index("domain").loc["Bob"]
+    assert (row["version"], row["schema"], row["tags"]) == (
+        3,
+        SCHEMA.name,
+        "#february #birth-records",
+    )
+    assert tuple(row[f"{split}_rows"] for split in ("train", "dev", "test")) == (5, 0, 2)
+    assert row["metadata"] == "{'collected': 2019}"
+    assert "NP" in row["frameworks"].split("/")
+    assert row["upload-date"] == datetime.now(UTC).date().isoformat()
+    assert row["id"] == next(d.id for d in latest if d.domain.name == "Bob")
+
+
+def test_c38_what_shares_a_schema_is_one_distributed_dataset(
+    grid: Grid, someone: Client, ama: FabricNode
+) -> None:
+    owners = [grid.owner_of(grid.launch(name, networks=(ama.address,))) for name in ("Bob", "Eve")]
+    for owner in (*owners, owners[0]):
+        owner.publish_dataset(births())
+    found = someone.search("#birth-records")
+    tensors = len(SCHEMA)
+    assert found.counts == Counts(1, 3, 3 * tensors, 1, len({of.id for _, of in SCHEMA.tensors}))
+    assert found.counts == found.claims["AMA"]
+    (group,) = found.distributed_datasets
+    assert sorted((d.domain.name, d.version) for d in group.datasets) == [("Bob", 2), ("Eve", 1)]
+    assert found.schemas[SCHEMA.name].schema == SCHEMA
+    assert len(found.schemas[SCHEMA.name].datasets) == 3
+    assert len(found.tensors) == 3 * tensors
+    assert [len(pointers) for pointers in found.values()] == [tensors, tensors]
 
 
 def test_c25_a_search_for_nothing_or_in_no_form_names_what_is_allowed(someone: Client) -> None:
@@ -216,6 +265,17 @@ def test_c27_a_frozen_network_holds_nobody_up(make_grid: Callable[..., Grid]) ->
     assert [d.name for d in found.datasets()] == ["here"]
     assert [name for name, _ in found.missing] == ["CDC"]
     grid.memory.hub.frozen.clear()
+
+
+def test_c27_a_default_that_was_never_visited_is_asked_too(grid: Grid, ama: FabricNode) -> None:
+    publish(grid, grid.launch("bob", networks=(ama.address,)), "here")
+    client = grid.client("newcomer")
+    client.home.mkdir(exist_ok=True)
+    nowhere = f"/memory/{peer_of('nowhere')}"
+    (client.home / "bootstrap.json").write_text(json.dumps([ama.address, nowhere]))
+    found = client.search(anywhere="covid")
+    assert [d.name for d in found.datasets()] == ["here"]
+    assert [name for name, _ in found.missing] == [nowhere]
 
 
 def test_c27_without_any_network_whole_tags_are_found_by_the_dht(grid: Grid) -> None:

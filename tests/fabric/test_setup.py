@@ -11,12 +11,14 @@ from actors.layout import NodeDirectory
 from actors.ports import Credential
 from actors.setup import LIFETIME_S
 from actors.state import State
+from p2pgrid.client.wallet import Wallet
 from p2pgrid.client.wallet_keys import new_key
 from p2pgrid.errors import (
     AuthenticationError,
     PermissionDeniedError,
     PublishNotPermittedError,
     SetupTokenError,
+    WalletError,
 )
 from p2pgrid.ids import PeerId
 from p2pgrid.net.calls import ask
@@ -65,6 +67,30 @@ def test_a_wrong_token_makes_nobody_owner(grid: Grid, ucsf: FabricNode) -> None:
             domain.claim(wrong)
     assert client.wallet.keys() == ()
     assert ucsf.state.accounts() == ()
+
+
+def test_a_key_that_cannot_be_kept_claims_nothing(
+    grid: Grid, ucsf: FabricNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = begin(ucsf)
+    domain = domain_at(grid.client("me"), ucsf.address)
+
+    def fails(*_: object) -> None:
+        raise WalletError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Wallet, "keep", fails)
+        with pytest.raises(WalletError):
+            domain.claim(token)
+    domain.claim(token).publish("weights", [1.0])
+
+
+def test_a_refused_claim_takes_no_key_that_was_there_before(grid: Grid, bob: FabricNode) -> None:
+    client = grid.client("me")
+    key = client.wallet.new(bob.node.peer_id, "owner")
+    with pytest.raises(SetupTokenError):
+        domain_at(client, bob.address).claim("ab" * 16)
+    assert client.wallet.keys() == (key,)
 
 
 def test_a_claim_has_to_prove_its_key_on_this_link(grid: Grid, ucsf: FabricNode) -> None:

@@ -1,179 +1,46 @@
-"""Tokens widened, forged, spliced, replayed or outlived: each is refused with its reason.
+"""Tokens widened, forged, spliced, replayed or outlived: each login is refused with its reason.
 
 The attacker knows the protocol and every token of the chain, and holds the keys of bob, carol and
 eve; he has not those of the domain and of ana.
 """
 
-import secrets
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import pytest
-from nacl.signing import SigningKey
 
-from p2pgrid import DomainClient, TensorPointer
-from p2pgrid.client.wallet import Wallet, WalletKey
+from p2pgrid.client.wallet import WalletKey
 from p2pgrid.errors import (
-    AccessDenied,
     AuthenticationError,
     CapabilityError,
-    GetNotPermittedError,
-    ObjectGoneError,
     TransportError,
 )
-from p2pgrid.ids import PeerId
-from p2pgrid.net.calls import ask
-from p2pgrid.protocol.capability import Capability, Link, delegate, encode, mint
-from p2pgrid.protocol.grants import Grant
-from p2pgrid.protocol.messages import (
-    Done,
-    Enrol,
-    Get,
-    ListAccounts,
-    ListObjects,
-    Op,
-    Operate,
-    Operated,
-    Revoke,
-    Session,
-    Value,
-)
+from p2pgrid.protocol.capability import Capability, Link, encode
 from p2pgrid.protocol.statements import sign_login
-from tests.fabric.conftest import FabricNode, Grid
+from tests.fabric.conftest import Grid
 from tests.fabric.strangers import Stranger
-from tests.fabric.test_login import a_publish
-
-DAY = 86_400
-
-
-class Stage(NamedTuple):
-    """Two domains, everybody's keys, and a chain from the first by ana and bob to carol."""
-
-    grid: Grid
-    node: FabricNode
-    other: FabricNode
-    owner: DomainClient
-    ana: DomainClient
-    mine: TensorPointer
-    ana_key: WalletKey
-    bob_key: WalletKey
-    carol_key: WalletKey
-    eve_key: WalletKey
-
-    @property
-    def domain(self) -> PeerId:
-        return self.node.node.peer_id
-
-    @property
-    def minted(self) -> Capability:
-        """What ana got at her login."""
-        return self.ana.held().capability
-
-    @property
-    def bobs(self) -> Capability:
-        """What ana gave to bob."""
-        return delegate(
-            self.minted,
-            self.ana_key.seed,
-            audience=public(self.bob_key),
-            objects=(self.mine._id,),
-            operations=("negative", "add", "get"),
-            expires=self.minted.grants[0].expires - 600,
-            nonce=secrets.token_bytes(8),
-            to=(public(self.eve_key),),
-        )
-
-    @property
-    def carols(self) -> Capability:
-        """What bob gave to carol."""
-        return with_link(self.bobs, self.bob_key, self.grant_after(self.bobs))
-
-    @property
-    def ends(self) -> int:
-        """When what bob has expires."""
-        return self.bobs.grants[1].expires
-
-    def grant_after(self, capability: Capability, **changes: Any) -> Grant:
-        """A grant for carol that keeps all as it was but ``changes``."""
-        fields = {
-            "audience": public(self.carol_key),
-            "objects": None,
-            "operations": None,
-            "expires": capability.grants[-1].expires,
-            "nonce": bytes(8),
-        }
-        return Grant(**(fields | changes))
-
-    def show(self, capability: Capability | bytes, key: WalletKey) -> Session:
-        """Logs in by a token, with a key that is proved."""
-        encoded = capability if isinstance(capability, bytes) else encode(capability)
-        return Stranger(self.grid, self.node).login(key, capability=encoded)
-
-
-def public(key: WalletKey) -> bytes:
-    return bytes.fromhex(key.public_key)
-
-
-def with_link(capability: Capability, key: WalletKey, grant: Any) -> Capability:
-    """One more link, by whoever, whatever it says: ``delegate`` without its checks."""
-    payload = msgspec.msgpack.encode(grant)
-    links = (*capability.links, Link(payload, bytes(64)))
-    signed = Capability(capability.domain, links).signed[-1]
-    signature = SigningKey(key.seed.reveal()).sign(signed).signature
-    return Capability(capability.domain, (*capability.links, Link(payload, signature)))
-
-
-def replaced(capability: Capability, number: int, **changes: Any) -> Capability:
-    """Another grant under the signature that was there."""
-    links = list(capability.links)
-    grant = msgspec.structs.replace(capability.grants[number], **changes)
-    links[number] = Link(msgspec.msgpack.encode(grant), links[number].signature)
-    return Capability(capability.domain, tuple(links))
-
-
-def first_link(stage: Stage, seed: bytes, domain: PeerId, **changes: Any) -> Capability:
-    """A first link for bob, signed with any key."""
-    fields: dict[str, Any] = {
-        "account": "ana",
-        "audience": public(stage.bob_key),
-        "objects": None,
-        "operations": None,
-        "expires": int(time.time()) + DAY,
-        "nonce": bytes(8),
-    }
-    return mint(seed, domain=domain, **(fields | changes))
+from tests.fabric.tokens import (
+    DAY,
+    Stage,
+    first_link,
+    make_stage,
+    public,
+    replaced,
+    with_link,
+)
 
 
 @pytest.fixture
 def stage(grid: Grid) -> Stage:
-    node, other = grid.launch("clinic"), grid.launch("elsewhere")
-    owner = grid.owner_of(node)
-    owner.publish("open", [1.0, 2.0, 3.0], allowed_users=("ana",))
-    ana = grid.user(owner, "ana")
-    wallets = {name: Wallet(grid.home / f"{name}.json") for name in ("bob", "carol", "eve")}
-    keys = {name: wallet.new(owner.peer_id) for name, wallet in wallets.items()}
-    return Stage(
-        grid,
-        node,
-        other,
-        owner,
-        ana,
-        (ana.datasets[0].pointers[0] * 2).block,
-        ana.held().key,
-        keys["bob"],
-        keys["carol"],
-        keys["eve"],
-    )
+    return make_stage(grid)
 
 
 def test_what_is_refused_below_is_good_before_it_is_touched(stage: Stage) -> None:
     assert stage.show(stage.bobs, stage.bob_key).account.startswith("ana via ")
     assert stage.show(stage.carols, stage.carol_key).role == "scientist"
 
-
-# --- at the login: whose token, what for, until when --------------------------------------------
 
 Attempt = Callable[[Stage], tuple[Capability | bytes, WalletKey]]
 
@@ -361,135 +228,3 @@ def test_a_token_does_not_stand_for_the_proof_of_its_key(stage: Stage) -> None:
     ):
         with pytest.raises(AuthenticationError):
             stranger.login(stage.bob_key, capability=encode(stage.bobs), **wrong)
-
-
-# --- after the login: only what it names --------------------------------------------------------
-
-
-def code_of(
-    stranger: Stranger, session: Session, name: str, *inputs: bytes, number: int = 1
-) -> int:
-    """The code with which one operation fails."""
-    out = session.prefix + number.to_bytes(8, "big")
-    failed = ask(stranger.link, Operate((Op(name, out, inputs),)), Operated).failed
-    return failed[0].failure.code if failed else 0
-
-
-def test_operands_are_those_that_the_token_names(stage: Stage) -> None:
-    dataset = stage.ana.datasets[0].pointers[0]
-    secret = (stage.mine * 5).block
-    stranger = Stranger(stage.grid, stage.node)
-    session = stranger.login(stage.bob_key, capability=encode(stage.bobs))
-    assert code_of(stranger, session, "negative", stage.mine._id) == 0
-    beyond: list[tuple[str, tuple[bytes, ...]]] = [
-        ("mean", (stage.mine._id,)),
-        ("negative", (secret._id,)),
-        ("negative", (dataset._id,)),
-        ("add", (stage.mine._id, secret._id)),
-        ("negative", (bytes(16),)),
-        ("square", (session.prefix + (1).to_bytes(8, "big"),)),
-    ]
-    for number, (name, inputs) in enumerate(beyond, start=2):
-        code = code_of(stranger, session, name, *inputs, number=number)
-        assert code == CapabilityError.code
-    for stolen in (secret._id, dataset._id):
-        with pytest.raises((CapabilityError, ObjectGoneError)):
-            ask(stranger.link, Get(stolen), Value)
-
-
-def test_naming_what_belongs_to_others_does_not_reach_it(stage: Stage) -> None:
-    """Ana's token may name any id; those of the owner's session are not hers to give."""
-    owners = (stage.owner.datasets[0].pointers[0] * 7).block
-    for named in (owners._id, owners._id[:8]):
-        token = delegate(
-            stage.minted,
-            stage.ana_key.seed,
-            audience=public(stage.bob_key),
-            objects=(named,),
-            nonce=bytes(8),
-        )
-        stranger = Stranger(stage.grid, stage.node)
-        session = stranger.login(stage.bob_key, capability=encode(token))
-        assert code_of(stranger, session, "negative", owners._id) == ObjectGoneError.code
-        with pytest.raises(ObjectGoneError):
-            ask(stranger.link, Get(owners._id), Value)
-
-
-def test_results_of_one_token_are_out_of_reach_of_another(stage: Stage) -> None:
-    first, second = Stranger(stage.grid, stage.node), Stranger(stage.grid, stage.node)
-    session = first.login(stage.bob_key, capability=encode(stage.bobs))
-    assert code_of(first, session, "negative", stage.mine._id) == 0
-    result = session.prefix + (1).to_bytes(8, "big")
-    all_of_ana = with_link(
-        stage.minted, stage.ana_key, stage.grant_after(stage.minted, objects=(result,))
-    )
-    other = second.login(stage.carol_key, capability=encode(all_of_ana))
-    assert code_of(second, other, "negative", result) == ObjectGoneError.code
-
-
-def test_a_token_gives_no_power_of_its_account_over_others(stage: Stage) -> None:
-    token = with_link(
-        owners := stage.owner.held().capability,
-        stage.owner.held().key,
-        stage.grant_after(owners),
-    )
-    stranger = Stranger(stage.grid, stage.node)
-    stranger.login(stage.carol_key, capability=encode(token))
-    for message in (
-        ListAccounts(),
-        ListObjects(),
-        Enrol("eve", public(stage.eve_key), "owner"),
-        a_publish(),
-        Revoke(bytes(16)),
-        Revoke(stage.minted.ids[0], encode(stage.minted)),
-    ):
-        with pytest.raises(AccessDenied):
-            ask(stranger.link, message, Done)
-    assert len(stage.owner.users.list()) == 2
-
-
-def test_a_login_by_a_token_is_no_step_to_another_login(stage: Stage) -> None:
-    stranger = Stranger(stage.grid, stage.node)
-    stranger.login(stage.bob_key, capability=encode(stage.bobs))
-    with pytest.raises(CapabilityError):
-        stranger.login(stage.ana_key)
-    with pytest.raises(CapabilityError):
-        stranger.login(stage.carol_key, capability=encode(stage.carols))
-    plain = Stranger(stage.grid, stage.node)
-    plain.login(stage.ana_key)
-    with pytest.raises(TransportError):  # hung up: no program of ours does it
-        plain.login(stage.bob_key, capability=encode(stage.bobs))
-
-
-def test_a_get_by_the_name_of_the_account_behind_a_token_is_refused(stage: Stage) -> None:
-    stranger = Stranger(stage.grid, stage.node)
-    session = stranger.login(stage.bob_key, capability=encode(stage.bobs))
-    for account in ("ana", "owner"):
-        with pytest.raises(AccessDenied):
-            ask(stranger.link, Get(stage.mine._id, account), Value)
-    ask(stranger.link, Get(stage.mine._id, session.account), Value)
-
-
-def test_policy_decides_at_the_time_of_use(stage: Stage) -> None:
-    stranger = Stranger(stage.grid, stage.node)
-    stranger.login(stage.bob_key, capability=encode(stage.bobs))
-    service: Any = stage.node.node._service
-    dataset = next(iter(service._datasets.entries))
-    service._datasets.allowed[dataset] = frozenset()
-    with pytest.raises(GetNotPermittedError):
-        ask(stranger.link, Get(stage.mine._id), Value)
-    service._members.forget("ana")
-    with pytest.raises(CapabilityError) as refused:
-        ask(stranger.link, Get(stage.mine._id), Value)
-    assert refused.value.reason == "account"
-
-
-def test_a_wallets_key_is_no_audience_of_another_domains_token(stage: Stage) -> None:
-    """The same person has another key at every domain: a token does not tell who it is."""
-    elsewhere = Wallet(stage.grid.home / "bob.json").new(stage.other.node.peer_id)
-    assert public(elsewhere) != public(stage.bob_key)
-    with pytest.raises(CapabilityError) as refused:
-        Stranger(stage.grid, stage.node).login(
-            elsewhere, audience=stage.domain, capability=encode(stage.bobs)
-        )
-    assert refused.value.reason == "audience"

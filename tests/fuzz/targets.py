@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from actors.frames import PIECE_BYTES
-from tests.fuzz import calls, local, model, net, wire
+from tests.fuzz import calls, local, model, net, web, wire
 
 CORPUS = Path(__file__).with_name("corpus")
 
@@ -36,6 +36,9 @@ TARGETS: dict[str, Target] = {
     "identify": Target(net.identify, net.identities),
     "dht_answer": Target(net.dht_answer, net.dht_answers),
     "dht_question": Target(net.dht_question, net.dht_questions),
+    "document": Target(web.document, web.documents),
+    "url": Target(web.url, web.urls),
+    "page_request": Target(web.request, web.requests),
     "store_channel": Target(
         local.store_channel, local.channel_seeds, claim_bytes=PIECE_BYTES + (4 << 20)
     ),

@@ -36,9 +36,10 @@ def main(home: Path, address: str, number: int, kind: str) -> None:
     values = np.zeros(SIZE, np.uint8)
     if kind == "plain":
         owner.publish("half", values)
-    column = TensorSchema("bytes", (Column("a", "uint8", 0, 1),))
+    column = TensorSchema("bytes", (Column("a", "uint8", 0, 1, shape=(1 << 20,)),))
     schema = DatasetSchema.of("halves", {"whole": column, "half": column})
-    tensors = {name: {"a": values[: SIZE * 3 // 8]} for name in ("whole", "half")}
+    rows = values[: SIZE * 3 // 8].reshape(-1, 1 << 20)
+    tensors = {name: {"a": rows} for name in ("whole", "half")}
     owner.publish_dataset(
         prepare_dataset(
             name="half", tensors=tensors, schema=schema, tags=("#half",), description="Zeros."

@@ -122,7 +122,7 @@ def test_c22_totals_are_claims_unless_all_was_given(network: NetworkClient) -> N
 
 
 @pytest.mark.parametrize(
-    ("lie", "problem"), [("endless", "has more than the 32 answers"), ("circle", "after place 7")]
+    ("lie", "problem"), [("endless", "has more than the 8 answers"), ("circle", "after place 7")]
 )
 def test_c27_pages_without_end_end_soon(network: NetworkClient, lie: str, problem: str) -> None:
     found = network.search(lie)

@@ -1,167 +1,41 @@
 """A relay over real sockets, with the domain's side in the hands of the tests."""
 
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from concurrent.futures import Future
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
-import psutil
 import pytest
 import trio
 
-from p2pgrid.config import DEFAULT_LIMITS, DEFAULT_TIMING, Limits, Timing
+from p2pgrid.config import DEFAULT_LIMITS
 from p2pgrid.errors import (
     BusyError,
-    ProxyRefusedError,
     RelayRefusedError,
     RemoteProtocolError,
     TransportError,
 )
-from p2pgrid.ids import PeerId
 from p2pgrid.net.addresses import Route
 from p2pgrid.net.pipes import Pipes
-from p2pgrid.net.relay import MAX_STRANGERS, Relay, RelayPorts
-from p2pgrid.net.splice import stream_over
+from p2pgrid.net.relay import MAX_STRANGERS
 from p2pgrid.protocol.messages import Incoming
-from p2pgrid.protocol.proxy import Proxy
 from p2pgrid.protocol.relay import REASONS, Dial, Take, Verdict, encode_hello
-from tests.contract.worlds import innermost, peer_of
-from tests.libp2p.http_proxy import ProxyServer
+from tests.libp2p.relaying import (
+    BOB,
+    BY,
+    EVE,
+    HERE,
+    QUICK,
+    RELAY,
+    TEST_S,
+    TIMING,
+    Bob,
+    at_a_port,
+    refused,
+    run,
+    says,
+    world,
+)
 
-pytestmark = pytest.mark.libp2p
-
-TEST_S = 20.0
-HERE = "127.0.0.1"
-RELAY, BOB, EVE = (peer_of(number) for number in (1, 2, 3))
-TIMING = replace(DEFAULT_TIMING, hello_s=1.0)
-QUICK = replace(DEFAULT_TIMING, hello_s=0.2)
-BY = pytest.mark.parametrize("websocket", [False, True], ids=["tcp", "websocket"])
-
-
-def run(work: Callable[[], Awaitable[None]]) -> None:
-    async def bounded() -> None:
-        with trio.fail_after(TEST_S):
-            await work()
-
-    try:
-        trio.run(bounded)
-    except ExceptionGroup as group:
-        raise innermost(group) from None
-
-
-@pytest.fixture(autouse=True)
-def no_socket_left() -> Iterator[None]:
-    before = set(psutil.Process().net_connections())
-    yield
-    assert set(psutil.Process().net_connections()) == before
-
-
-@dataclass
-class Bob:
-    """A domain with a place; it brings the pipes that it is asked for, to a port that echoes."""
-
-    peer: PeerId = BOB
-    is_open: bool = True
-    asked: list[Incoming] = field(default_factory=list)
-    bring: Callable[[Incoming], Awaitable[None]] | None = None
-    nursery: Any = None
-
-    def request(self, message: Incoming, *, timeout_s: float) -> "Future[Any]":
-        assert timeout_s > 0
-        self.asked.append(message)
-        answer: Future[Any] = Future()
-        if self.bring is not None:
-            self.nursery.start_soon(self._bring, message, answer)
-        return answer
-
-    async def _bring(self, message: Incoming, answer: "Future[Any]") -> None:
-        assert self.bring is not None
-        try:
-            await self.bring(message)
-        except TransportError as error:
-            answer.set_exception(error)
-
-
-@dataclass
-class World:
-    """A relay, whom it knows, and how to get there."""
-
-    relay: Relay
-    bob: Bob
-    pipes: Pipes
-    port: int
-    websocket: bool
-    echo: tuple[str, int]
-
-    def route(self, peer: PeerId = BOB) -> Route:
-        return Route(HERE, self.port, peer, self.websocket)
-
-    async def dial(self, peer: PeerId = BOB) -> trio.SocketStream:
-        return stream_over(await self.pipes.connect(self.route(peer), "libp2p", port=1))
-
-    async def bring(self, message: Incoming) -> None:
-        await self.pipes.bring([self.route()], message.ticket, to=self.echo)
-
-
-async def echo(stream: trio.SocketStream) -> None:
-    async with stream:
-        try:
-            async for piece in stream:
-                await stream.send_all(piece)
-        except trio.BrokenResourceError:
-            return
-
-
-@asynccontextmanager
-async def at_a_port(
-    handler: Callable[[trio.SocketStream], Awaitable[None]],
-) -> AsyncIterator[tuple[str, int]]:
-    async with trio.open_nursery() as nursery:
-        (listener,) = await trio.open_tcp_listeners(0, host=HERE)
-        nursery.start_soon(trio.serve_listeners, handler, [listener])
-        yield HERE, int(listener.socket.getsockname()[1])
-        nursery.cancel_scope.cancel()
-
-
-@asynccontextmanager
-async def world(
-    *,
-    websocket: bool = False,
-    limits: Limits = DEFAULT_LIMITS,
-    timing: Timing = TIMING,
-    proxy: Proxy | None = None,
-) -> AsyncIterator[World]:
-    """A relay at which Bob has a place; he brings what he is asked for."""
-    ports = RelayPorts(None, 0) if websocket else RelayPorts(0, None)
-    relay = Relay(HERE, ports, limits=limits, timing=timing)
-    pipes = Pipes(proxy, limits=limits, timing=timing)
-    told = [f"/ip4/{HERE}/tcp/1"]
-    async with at_a_port(echo) as place, pipes.serving(), trio.open_nursery() as nursery:
-        async with relay.serving(RELAY, told, {"libp2p": place}):
-            port = int(relay.addresses[0].split("/")[4])
-            bob = Bob(nursery=nursery)
-            made = World(relay, bob, pipes, port, websocket, place)
-            bob.bring = made.bring
-            relay.reserve(bob)  # type: ignore[arg-type]
-            yield made
-        nursery.cancel_scope.cancel()
-
-
-async def says(stream: trio.SocketStream, text: bytes) -> None:
-    await stream.send_all(text)
-    heard = bytearray()
-    while len(heard) < len(text):
-        heard += await stream.receive_some(1 << 16)
-    assert heard == text
-
-
-async def refused(world: World, peer: PeerId = BOB) -> str:
-    """Why the relay refuses a pipe."""
-    with pytest.raises(RelayRefusedError) as error:
-        await world.dial(peer)
-    return error.value.reason
+pytestmark = [pytest.mark.libp2p, pytest.mark.usefixtures("no_socket_left")]
 
 
 @BY
@@ -410,78 +284,6 @@ def test_a_domain_brings_only_so_many_pipes() -> None:
             await says(two, b"a word")
             with pytest.raises(BusyError):
                 await here.pipes.bring([here.route()], bytes(32), to=here.echo)
-
-    run(work)
-
-
-# --- HTTP proxies -----------------------------------------------------------------------------
-
-
-@BY
-def test_pipes_go_through_an_http_proxy_at_both_ends(websocket: bool) -> None:
-    async def work() -> None:
-        server = ProxyServer(credentials=b"Basic YW5uOmdlaGVpbQ==")
-        async with at_a_port(server) as (host, port):
-            proxy = Proxy(host, port, "ann:geheim")
-            async with world(websocket=websocket, proxy=proxy) as here:
-                server.allowed = {here.port}
-                async with await here.dial() as stream:
-                    await says(stream, bytes(100_000))
-                assert len(server.asked) == 2  # who dials, and who brings
-
-    run(work)
-
-
-def test_what_a_proxy_answers_is_in_the_error_and_the_password_is_not() -> None:
-    async def work() -> None:
-        server = ProxyServer(credentials=b"somebody else")
-        async with at_a_port(server) as (host, port):
-            pipes = Pipes(Proxy(host, port, "ann:geheim"))
-            with pytest.raises(ProxyRefusedError, match="407 Who are you") as refused:
-                await pipes.connect(Route(HERE, 443, BOB), "libp2p", port=443)
-            assert "geheim" not in str(refused.value)
-            assert (refused.value.proxy, refused.value.target) == (f"{host}:{port}", f"{HERE}:443")
-
-    run(work)
-
-
-def test_what_comes_right_behind_the_answer_of_a_proxy_is_for_whoever_connects() -> None:
-    async def eager(stream: trio.SocketStream) -> None:
-        async with stream:
-            await stream.receive_some(4096)
-            await stream.send_all(b"HTTP/1.1 200 OK\r\n\r\nfirst words")
-            assert await stream.receive_some(1) == b""
-
-    async def work() -> None:
-        async with at_a_port(eager) as place:
-            plain = await Pipes(Proxy(*place)).connect(Route(HERE, 443), "libp2p", port=443)
-            async with stream_over(plain) as stream:
-                assert await stream.receive_some(100) == b"first words"
-
-    run(work)
-
-
-@pytest.mark.parametrize("answer", [b"SSH-2.0-OpenSSH\r\n\r\n", b"x" * 10_000, b""])
-def test_what_is_no_proxy_is_a_typed_error(answer: bytes) -> None:
-    async def pretends(stream: trio.SocketStream) -> None:
-        async with stream:
-            await stream.receive_some(1)
-            await stream.send_all(answer)
-
-    async def work() -> None:
-        async with at_a_port(pretends) as place:
-            with pytest.raises((RemoteProtocolError, OSError)):
-                await Pipes(Proxy(*place)).connect(Route(HERE, 443), "libp2p", port=443)
-
-    run(work)
-
-
-def test_a_name_that_no_host_has_is_an_error_of_the_system() -> None:
-    async def work() -> None:
-        for name in ("a\0b", "x" * 300, ".x"):
-            for websocket in (False, True):
-                with pytest.raises(OSError, match=r".*"):
-                    await Pipes().connect(Route(name, 443, BOB, websocket), "tls", port=443)
 
     run(work)
 

@@ -133,6 +133,7 @@ def test_c27_the_newest_record_counts_whoever_gives_it(seqs: list[int]) -> None:
     ]
     inquiries = search(*(network(str(it.seq), it) for it in versions))
     assert [it.seq for it in newest(inquiries).values()] == [5]
+    assert [it.seq for it in newest(search(network("all", *versions))).values()] == [5]
 
 
 @given(st.lists(st.sampled_from(["has", "offline", "hasnt"]), min_size=1, max_size=4))

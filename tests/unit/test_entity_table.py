@@ -1,6 +1,7 @@
 """Ids of entities are stable and say nothing; a table of entities is whole or refused."""
 
 import contextlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,15 +45,17 @@ def test_ids_of_an_upload_are_those_of_the_one_before_where_keys_are() -> None:
     assert first.table(SECRET).uid(1) == later.table(SECRET).uid(1)
     assert first.table(SECRET).uid(0) != later.table(SECRET).uid(0)
     unnamed = entities_of({"train": 2})
-    assert unnamed.table(SECRET).uids == unnamed.table(OTHER).uids
-    assert unnamed.table(SECRET).uids != entities_of({"train": 2}).table(SECRET).uids
+    assert unnamed.table(SECRET) == unnamed.table(OTHER)
+    again = entities_of({"train": 2}).table(SECRET)
+    assert len({*map(again.uid, range(2)), *map(unnamed.table(SECRET).uid, range(2))}) == 4
 
 
 @given(count=st.integers(1, 5), data=st.data())
 def test_a_table_survives_the_wire(count: int, data: st.DataObject) -> None:
     numbers = data.draw(st.sets(st.integers(0, count - 1)))
     uids = b"".join(number.to_bytes(16, "big") for number in range(count))
-    table = EntityTable(uids, NOTHING, tuple((number, SOME) for number in numbers))
+    ids = data.draw(st.sampled_from([{"uids": uids}, {"seed": SECRET}]))
+    table = EntityTable(count, NOTHING, tuple((number, SOME) for number in numbers), **ids)
     assert decode_entities(encode_entities(table)) == table
     assert [entity.user_budget for entity in table] == [
         SOME if number in numbers else NOTHING for number in range(count)
@@ -62,19 +65,26 @@ def test_a_table_survives_the_wire(count: int, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize(
-    ("uids", "exceptions", "problem"),
+    ("changes", "problem"),
     [
-        (bytes(15), (), "have 15 bytes"),
-        (bytes(32), (), "one comes twice"),
-        (bytes(16), ((1, SOME),), "one is for nobody"),
-        (bytes(16), ((0, SOME), (0, NOTHING)), "or twice"),
+        ({"uids": bytes(31)}, "have 31 bytes for 2"),
+        ({"uids": bytes(range(48))}, "have 48 bytes for 2"),
+        ({"uids": bytes(32)}, "one comes twice"),
+        ({"seed": bytes(31)}, "have 0 bytes"),
+        ({"seed": SECRET, "uids": bytes(range(32))}, "have 32 bytes"),
+        ({"seed": SECRET, "exceptions": ((2, SOME),)}, "one is for nobody"),
+        ({"seed": SECRET, "exceptions": ((0, SOME), (0, NOTHING))}, "or twice"),
     ],
 )
-def test_a_table_has_one_meaning(
-    uids: bytes, exceptions: tuple[tuple[int, UserBudget], ...], problem: str
-) -> None:
+def test_a_table_has_one_meaning(changes: dict[str, Any], problem: str) -> None:
     with pytest.raises(SchemaError, match=problem):
-        EntityTable(uids, NOTHING, exceptions)
+        EntityTable(2, NOTHING, **changes)
+
+
+def test_rows_without_owners_need_no_room() -> None:
+    table = entities_of({"train": 10_000_000}).table(SECRET)
+    assert len(encode_entities(table)) < 500
+    assert table.uid(9_999_999) != table.uid(0)
 
 
 @given(encoded=st.binary(max_size=200))

@@ -120,7 +120,8 @@ def test_c23_a_name_means_the_latest_version_and_never_one_of_two_domains() -> N
 
 def test_c23_no_name_of_a_stranger_reaches_the_terminal_as_a_command() -> None:
     found = DatasetList([hit(record("\x1b[2J", tags=("\x1b",), metadata={"\x1b": "\x1b"}))])
-    assert "\x1b" not in repr(found)
+    assert "\x1b" not in repr(found) + found._repr_html_()
+    assert "<script>" not in DatasetList([hit(record("<script>"))])._repr_html_()
     with pytest.raises(KeyError) as missing:
         found["x"]
     assert "\x1b" not in str(missing.value)

@@ -251,6 +251,8 @@ def test_c04_registered_is_the_number_of_keys_of_that_network(
     wallet.new(PeerId("12D3KooWX"), network="CDC")
     wallet.new(PeerId("12D3KooWY"))
     assert list(networks.table().registered) == [23, 23, 6]
+    (tmp_path / "bootstrap.json").write_text('["https://nhs.example"]')
+    assert list(networks.table().registered) == [23, 23, 6, 0]
 
 
 def test_c05_a_saved_network_is_the_last_row(networks: Networks, world: World) -> None:
