@@ -223,8 +223,9 @@ def test_what_has_changed_is_found_by_its_new_words_only(
 def test_a_page_may_name_a_dataset_twice_and_the_last_counts(
     registry: Registry, domain: Domain
 ) -> None:
-    domain.lists(registry, [numbered(1, name="one"), numbered(1, name="two"), numbered(2)])
+    domain.lists(registry, [numbered(1, name="one"), numbered(2), numbered(1, name="two")])
     assert sorted(names(registry.search(EVERYTHING))) == ["births 2", "two"]
+    assert rows_of(registry)["words"] == 2
     assert registry.search(query_of(exact_name="one")).records == ()
 
 
