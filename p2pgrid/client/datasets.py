@@ -174,10 +174,7 @@ class DatasetPointer(Displayed, Mapping[str, Any], Shareable):
         facts = (
             ("version", str(self.version)),
             ("tensors", ", ".join(self)),
-            (
-                "rows",
-                ", ".join(f"{split} {count:,}" for split, count in self.rows.items() if count),
-            ),
+            ("rows", rows),
             ("schema", "" if self.schema is None else self.schema.name),
             ("tags", hashed(self.tags)),
             ("description", self.description),
