@@ -21,7 +21,7 @@ from p2pgrid.ids import DatasetId, PeerId, peer_id_of
 from p2pgrid.protocol.counts import Counts, counts_of
 from p2pgrid.protocol.messages import Found
 from p2pgrid.protocol.paging import PAGE_BYTES
-from p2pgrid.protocol.queries import EVERYTHING, Query, matches, query_of
+from p2pgrid.protocol.queries import EVERYTHING, FORMS, MAX_WORDS, Query, matches, query_of
 from p2pgrid.protocol.records import DatasetRecord, NodeRecord, SignedRecord, sign
 from p2pgrid.protocol.schemas import DatasetSchema
 from tests.unit.schemas import BIRTHS, dataset_schemas
@@ -160,6 +160,42 @@ def agree(registry: Registry, listed: Sequence[DatasetRecord], asked: Sequence[Q
         assert found.counts == counts_of(expected)
 
 
+@pytest.mark.parametrize(
+    ("forms", "found"),
+    [
+        ({"description": "age"}, {1, 2}),
+        ({"description": "age", "tags": "twins"}, {2}),
+        ({"description": "age", "tags": "tw"}, {2}),
+        ({"tags": "tw", "name": "births"}, {2}),
+        ({"tags": "s t"}, set()),
+        ({"tags": '"'}, {1}),
+        ({"tags": '"quoted"'}, {1}),
+        ({"exact_name": "twins"}, set()),
+        ({"exact_tags": "births 1"}, set()),
+        ({"anywhere": ["age", "twins", "2"]}, {2}),
+    ],
+)
+def test_each_form_narrows_what_the_others_find(
+    registry: Registry, domain: Domain, forms: dict[str, Any], found: set[int]
+) -> None:
+    text = "By age"
+    tags = {1: ('"quoted"', "births"), 2: ("births", "twins")}
+    domain.lists(registry, [numbered(n, description=text, tags=tags[n]) for n in (1, 2)])
+    assert names(registry.search(query_of(**forms))) == [f"births {n}" for n in sorted(found)]
+
+
+def test_as_much_as_can_be_asked_for_at_once_is_answered(
+    registry: Registry, domain: Domain
+) -> None:
+    words = [f"w{number:03}" + "x" * 100 for number in range(MAX_WORDS)]
+    forms: dict[str, list[str]] = {form: words for form in FORMS if form != "exact_name"}
+    tags, name = tuple(word[:64] for word in words), "births " + words[0]
+    forms |= {"tags": [*tags], "exact_tags": [*tags], "name": [word[:2] for word in words[:1]]}
+    domain.lists(registry, [numbered(1, name=name, description=" ".join(words), tags=tags)])
+    assert len(registry.search(query_of(**forms)).records) == 1
+    assert registry.search(query_of(**forms, exact_name=words)).records == ()
+
+
 # --- listings ---------------------------------------------------------------------------------
 
 
@@ -187,8 +223,9 @@ def test_what_has_changed_is_found_by_its_new_words_only(
 def test_a_page_may_name_a_dataset_twice_and_the_last_counts(
     registry: Registry, domain: Domain
 ) -> None:
-    domain.lists(registry, [numbered(1, name="one"), numbered(1, name="two"), numbered(2)])
+    domain.lists(registry, [numbered(1, name="one"), numbered(2), numbered(1, name="two")])
     assert sorted(names(registry.search(EVERYTHING))) == ["births 2", "two"]
+    assert rows_of(registry)["words"] == 2
     assert registry.search(query_of(exact_name="one")).records == ()
 
 
