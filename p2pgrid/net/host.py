@@ -8,7 +8,7 @@ import errno
 import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -77,6 +77,7 @@ STAGGER_S = 0.25
 """Head start of an address over the next one (RFC 8305, section 5)."""
 ADDRESS_TTL_S = 3600
 CLOSE_S = 2.0
+REFUSE_S = 1.0
 
 # Whatever a dial or a new stream raises, next to trio's own Cancelled.
 _LINK_ERRORS = (
@@ -437,4 +438,7 @@ def _cause_of(error: BaseException | None, kind: type[Cause], *, text: str = "")
 
 
 async def _refuse(stream: INetStream) -> None:
+    # A reset overtakes the answer that the protocol is spoken: the peer speaks first, or has time.
+    with trio.move_on_after(REFUSE_S), suppress(*_LINK_ERRORS):
+        await stream.read(1)
     await stream.reset()

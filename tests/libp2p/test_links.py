@@ -61,7 +61,7 @@ from p2pgrid.net.streams import peer_id_in
 
 def answer(inbound):
     inbound.link.trust()
-    if inbound.message.tags != ("hold",):
+    if inbound.message.query.exact_tags != ("hold",):
         inbound.answer(inbound.message, inbound.buffers)
 
 task = json.loads(sys.argv[1])
