@@ -32,8 +32,8 @@ Body = TypeVar("Body", NodeRecord, DatasetRecord)
 
 MAX_LISTED = 50_000
 """Datasets of one domain."""
-MAX_LISTED_BYTES = 16 << 20
-"""Of their records, so that no domain alone fills all the pages that a search reads."""
+MAX_LISTED_BYTES = 8 << 20
+"""Of their records: half of what a client reads of a search, so that none hides all others."""
 MAX_FILE_BYTES = 8 << 30
 """Of the file, index and all; an index takes several times the bytes of the records."""
 EXPIRED_AT_ONCE = 500
@@ -95,7 +95,8 @@ class Registry:
             listing = Listing(connection, peer, own)
             for record, body in zip(datasets, bodies, strict=True):
                 listing.put(record, body)
-            if not more:
+            # Without room for both listings the old one goes at once, not with the last page.
+            if not more or self._excess(listing):
                 listing.remove_others()
             listing.index()
             self._require_room(connection, listing)
@@ -140,15 +141,23 @@ class Registry:
         known = self._journal.rows("SELECT seq FROM nodes WHERE peer = ?", peer)
         return int(known[0][0]) if known else 0
 
-    def _require_room(self, connection: Connection, listing: Listing) -> None:
+    def _excess(self, listing: Listing) -> RegistryFullError | None:
+        """What a domain has too much of."""
         listed, size = listing.size()
-        for what, needed, limit in (
-            ("datasets of one domain", listed, self._most_listed),
-            ("bytes of records of one domain", size, self._most_listed_bytes),
-            ("bytes in all", used_bytes(connection), self._most_file_bytes),
-        ):
-            if needed > limit:
-                raise RegistryFullError(what=what, needed=needed, limit=limit)
+        if listed > self._most_listed:
+            what = "datasets of one domain"
+            return RegistryFullError(what=what, needed=listed, limit=self._most_listed)
+        if size > self._most_listed_bytes:
+            what = "bytes of records of one domain"
+            return RegistryFullError(what=what, needed=size, limit=self._most_listed_bytes)
+        return None
+
+    def _require_room(self, connection: Connection, listing: Listing) -> None:
+        used = used_bytes(connection)
+        if used > self._most_file_bytes:
+            raise RegistryFullError(what="bytes in all", needed=used, limit=self._most_file_bytes)
+        if excess := self._excess(listing):
+            raise excess
 
     def _verified(self, record: bytes, peer: str, kind: type[Body]) -> Body:
         body, _ = verify(

@@ -62,7 +62,7 @@ class Transfers:
         """
         self._listed = listed
         for path in (*(self._directory / SPOOL).glob("*"), *self._directory.glob(f"*{DRAFT}")):
-            path.unlink()
+            path.unlink(missing_ok=True)  # the store may just have given it its name
         self._remove_orphans(listed())
 
     async def open_upload(self, object_id: ObjectId, meta: ArrayMeta, holder: Holder) -> Opened:
@@ -198,7 +198,7 @@ class Transfers:
         """Files that no dataset names; a young one may be of a publication under way."""
         kept = {tensor_file(self._directory, object_id) for object_id in listed}
         for path in self._directory.glob("*.npy*"):
-            with contextlib.suppress(FileNotFoundError):  # the store has just given it its name
+            with contextlib.suppress(FileNotFoundError):
                 is_old = path.stat().st_ctime < time.time() - self._timing.orphan_s
                 if is_old and path not in kept and path.suffix != DRAFT:
                     path.unlink()

@@ -170,8 +170,12 @@ class DatasetPointer(Displayed, Mapping[str, Any], Shareable):
 
     @override
     def _display(self) -> Display:
+        rows = ", ".join(f"{split} {count:,}" for split, count in self.rows.items() if count)
         facts = (
+            ("version", str(self.version)),
             ("tensors", ", ".join(self)),
+            ("rows", rows),
+            ("schema", "" if self.schema is None else self.schema.name),
             ("tags", hashed(self.tags)),
             ("description", self.description),
         )

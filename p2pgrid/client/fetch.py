@@ -5,8 +5,10 @@ only, and never from HTTPS to HTTP: to go elsewhere is the person's choice.
 """
 
 import base64
+import socket
 import time
-from contextlib import closing
+from collections.abc import Callable, Iterable
+from contextlib import closing, suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from urllib.parse import urljoin
 
@@ -25,6 +27,7 @@ from p2pgrid.protocol.web import DOCUMENT_BYTES, WebAddress, read_document, web_
 
 MAX_REDIRECTS = 3
 _OK, _REDIRECTS, _NOT_FOUND = 200, {301, 302, 303, 307, 308}, {404, 410}
+Connect = Callable[[WebAddress], HTTPConnection]
 _CONNECTIONS: dict[str, type[HTTPConnection]] = {"http": HTTPConnection, "https": HTTPSConnection}
 
 
@@ -38,10 +41,19 @@ def fetch_document(
         NotAGridNetworkError: what answered has no document of a node.
         RecordError, IdentityMismatchError: the document is not to be believed.
     """
-    work = in_thread(lambda: _first_of(address, timeout_s=timeout_s, proxy=proxy), name="fetch")
+    sockets: list[socket.socket] = []
+
+    def connect(place: WebAddress) -> HTTPConnection:
+        connection = _connection(place, timeout_s=timeout_s, proxy=proxy)
+        connection.connect()
+        sockets.append(connection.sock)
+        return connection
+
+    work = in_thread(lambda: _first_of(address, connect), name="fetch")
     try:
         content = work.result(timeout_s)
     except TimeoutError:
+        _hang_up(sockets)  # or the thread would read as long as a server drips
         raise _unreachable(address, f"no answer within {timeout_s:g} s") from None
     except (OSError, HTTPException) as error:
         raise _unreachable(address, f"{type(error).__name__}: {error}") from error
@@ -51,9 +63,9 @@ def fetch_document(
         raise NotAGridNetworkError(address=str(address), problem=str(error)) from error
 
 
-def _first_of(address: WebAddress, *, timeout_s: float, proxy: Proxy | None) -> bytes:
+def _first_of(address: WebAddress, connect: Connect) -> bytes:
     for place in address.documents():
-        content = _fetch(place, timeout_s=timeout_s, proxy=proxy)
+        content = _fetch(place, connect)
         if content is not None:
             return content
     raise NotAGridNetworkError(
@@ -61,16 +73,22 @@ def _first_of(address: WebAddress, *, timeout_s: float, proxy: Proxy | None) -> 
     )
 
 
-def _fetch(place: WebAddress, *, timeout_s: float, proxy: Proxy | None) -> bytes | None:
+def _fetch(place: WebAddress, connect: Connect) -> bytes | None:
     """What is at a place; None when nothing is."""
     for _ in range(1 + MAX_REDIRECTS):
-        with closing(_connection(place, timeout_s=timeout_s, proxy=proxy)) as connection:
+        with closing(connect(place)) as connection:
             connection.request("GET", place.path, headers={"Accept": "application/json"})
             with connection.getresponse() as answer:
                 if answer.status not in _REDIRECTS:
                     return _body(place, answer)
                 place = _redirected(place, answer)
     raise NotAGridNetworkError(address=str(place), problem="it redirects again and again")
+
+
+def _hang_up(sockets: Iterable[socket.socket]) -> None:
+    for each in tuple(sockets):
+        with suppress(OSError):  # it has ended by itself
+            each.shutdown(socket.SHUT_RDWR)
 
 
 def _connection(place: WebAddress, *, timeout_s: float, proxy: Proxy | None) -> HTTPConnection:

@@ -119,7 +119,7 @@ class Reaching:
     def _by_peer_id(self, peer_id: PeerId) -> Reached:
         known = self._known.find(peer_id)
         if known is not None and known.addresses:
-            with contextlib.suppress(TransportError):
+            with contextlib.suppress(TransportError, IdentityMismatchError):
                 return self.dial(peer_id, known.addresses)
         self._peer().join(self._known.addresses())
         return self._met(self._peer().reach(peer_id), ())

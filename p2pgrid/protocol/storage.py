@@ -91,8 +91,11 @@ def _require_split(schema: DatasetSchema, arrays: Sequence[StoredArray], split: 
     where = f"{split} split"
     require_same_names([array.tensor for array in arrays], list(schema), "tensor", where=where)
     rows = arrays[0].shape[:1]
+    by_tensor: dict[str, dict[str, StoredArray]] = {}
+    for array in arrays:
+        by_tensor.setdefault(array.tensor, {})[array.column] = array
     for name, tensor in schema.tensors:
-        found = {array.column: array for array in arrays if array.tensor == name}
+        found = by_tensor[name]
         expected = {stored.column: stored for stored in arrays_of(tensor)}
         require_same_names(found, expected, "column", where=f"{where}, tensor {name!r}")
         for column, stored in expected.items():

@@ -131,7 +131,8 @@ def test_a_peer_is_reached_where_its_record_says(grid: Grid) -> None:
         one.reach(peer_of(9))
 
 
-def test_a_peer_that_moved_is_reached_past_the_cache(libp2p: Grid) -> None:
+@pytest.mark.parametrize("is_taken", [False, True])
+def test_a_peer_that_moved_is_reached_past_the_cache(libp2p: Grid, is_taken: bool) -> None:
     """For half a minute a record counts as the newest, unless nobody answers there."""
     meeting, two = libp2p.peer(3), libp2p.peer(2)
     one = libp2p.peer(1, listen=())  # it stores nothing for others
@@ -140,6 +141,8 @@ def test_a_peer_that_moved_is_reached_past_the_cache(libp2p: Grid) -> None:
     two.put(record(old))
     assert one.get(two.peer_id).addresses == old
     two.stop()
+    if is_taken:
+        libp2p.peer(4, listen=(old[0].split("/p2p/")[0],))
     two = libp2p.peer(2)
     assert two.addresses != old
     assert two.join(meeting.addresses) == 1

@@ -204,6 +204,23 @@ def test_c08_a_server_that_drips_is_given_up_in_time() -> None:
         dripped.set()
 
 
+def test_c08_a_server_that_drips_is_hung_up_on() -> None:
+    """Or a thread here would read its drops for days."""
+    hung_up = threading.Event()
+
+    def drip(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n")
+        with contextlib.suppress(OSError):
+            while not hung_up.wait(SHORT_S / 5):
+                connection.sendall(b" ")
+        hung_up.set()
+
+    with port(drip) as url:
+        with pytest.raises(PeerUnreachableError):
+            fetched(url, timeout_s=SHORT_S)
+        assert hung_up.wait(TIMEOUT_S)
+
+
 @pytest.mark.parametrize(
     "answer", [b"", b"\x13/multistream\x1b[2J\n", b"HTTP/1.1 " + b"x" * 70_000]
 )

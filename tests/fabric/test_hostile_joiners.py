@@ -138,6 +138,16 @@ def test_c27_a_joiner_without_end_fills_nothing_and_hides_nobody(
     assert len(scientist(grid, network, name="another").search("#covid").datasets()) == 2 < listed
 
 
+def test_c27_a_domain_may_replace_all_that_it_lists(network: FabricNode, joiner: Joiner) -> None:
+    """Though both listings together would be too much."""
+    network.registry._most_listed = 10
+    for seq in (1, 2, 3):
+        node = joiner.node_record(seq=seq)
+        joiner.joins(*(joiner.dataset() for _ in range(5)), node=node, more=True)
+        joiner.joins(*(joiner.dataset() for _ in range(5)), node=node)
+    assert len(network.registry.search(Query(exact_tags=("covid",))).records) == 1 + 10
+
+
 class Crowded:
     """A registry that takes its time; notes how many joins are under way."""
 

@@ -131,6 +131,15 @@ def test_c22_totals_that_contradict_what_was_given_are_told(
     assert found.claims["liar"] == BIG
 
 
+def test_c22_what_was_given_twice_or_dropped_does_not_make_totals_wrong(
+    liar: FabricNode, someone: Client
+) -> None:
+    good, expired = good_record(), signed(record(expires=1))
+    giving(liar, [good, good, expired], Counts(datasets=2))
+    problems = {problem for _, problem, _ in someone.search("#covid").rejected}
+    assert problems == {REPEATED, "a record has expired (or our clock is wrong)"}
+
+
 def test_c22_totals_of_which_a_part_was_given_are_marked_as_claims(
     make_grid: Callable[..., Grid],
 ) -> None:

@@ -18,11 +18,11 @@ from libp2p.peer.id import ID
 from libp2p.peer.peerinfo import PeerInfo
 from nacl.signing import SigningKey
 
-from p2pgrid.ids import PeerId, peer_id_of
+from p2pgrid.ids import DatasetId, PeerId, peer_id_of
 from p2pgrid.net.addresses import parse_address
 from p2pgrid.net.dht import Dht
 from p2pgrid.net.host import build_host, running
-from p2pgrid.protocol.records import NodeRecord, SignedRecord, sign
+from p2pgrid.protocol.records import DatasetRecord, NodeRecord, SignedRecord, sign
 from p2pgrid.protocol.secret import Secret
 
 LISTEN = ("/ip4/127.0.0.1/tcp/0",)
@@ -43,6 +43,22 @@ def record_of(number: int, *, seq: int = 1, ttl_s: int = 600, **fields: Any) -> 
     expires = int(time.time()) + ttl_s
     fields = {"kind": "domain", "name": "clinic", "addresses": (), **fields}
     return sign(NodeRecord(seq=seq, expires=expires, **fields), signing_key=seed_of(number))
+
+
+def dataset_of(number: int) -> SignedRecord:
+    """A good record, but not one that the DHT holds."""
+    body = DatasetRecord(
+        domain="clinic",
+        dataset_id=DatasetId(b"d" * 16),
+        name="blood",
+        description="",
+        tags=(),
+        tensors=(),
+        version=1,
+        seq=9,
+        expires=int(time.time()) + 60,
+    )
+    return sign(body, signing_key=seed_of(number))
 
 
 def forged(record: SignedRecord) -> SignedRecord:

@@ -1,7 +1,5 @@
 """The DHT finds signed records and tags, and believes nobody."""
 
-import time
-
 import pytest
 import trio
 from libp2p.kad_dht.pb.kademlia_pb2 import Message, Record
@@ -16,19 +14,17 @@ from p2pgrid.errors import (
     RecordError,
     StaleRecordError,
 )
-from p2pgrid.ids import DatasetId
 from p2pgrid.net.kad_asker import Asker
 from p2pgrid.protocol.records import (
     DHT_RECORD_BYTES,
-    DatasetRecord,
     SignedRecord,
     dht_key,
-    sign,
     tag_key,
 )
 from tests.libp2p.dht_nodes import (
     Process,
     contact_of,
+    dataset_of,
     forged,
     network,
     node,
@@ -134,22 +130,10 @@ def test_a_bad_record_is_refused_here(record: SignedRecord, error: type[RecordEr
 
 
 def test_only_node_records_go_into_the_dht() -> None:
-    dataset = DatasetRecord(
-        domain="clinic",
-        dataset_id=DatasetId(b"d" * 16),
-        name="blood",
-        description="",
-        tags=(),
-        tensors=(),
-        version=1,
-        seq=1,
-        expires=int(time.time()) + 60,
-    )
-
     async def work() -> None:
         async with node(1) as here:
             with pytest.raises(LocalProtocolError):
-                await here.dht.put(sign(dataset, signing_key=seed_of(1)))
+                await here.dht.put(dataset_of(1))
 
     run(work)
 

@@ -2,7 +2,6 @@
 
 import secrets
 import socket
-import time
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
@@ -14,11 +13,11 @@ from libp2p.peer.peerinfo import PeerInfo
 from multiaddr import Multiaddr
 
 from p2pgrid.errors import PeerUnreachableError
-from p2pgrid.ids import PEER_ID_PREFIX, DatasetId, PeerId
+from p2pgrid.ids import PEER_ID_PREFIX, PeerId
 from p2pgrid.net.host import MAX_ADDRESSES, hang_up
 from p2pgrid.net.kad_contacts import by_distance, known_contact
-from p2pgrid.protocol.records import DatasetRecord, SignedRecord, dht_key, sign, tag_key
-from tests.libp2p.dht_nodes import Node, forged, network, node, peer_of, record_of, run, seed_of
+from p2pgrid.protocol.records import dht_key, tag_key
+from tests.libp2p.dht_nodes import Node, dataset_of, forged, network, node, peer_of, record_of, run
 
 pytestmark = pytest.mark.libp2p
 
@@ -27,21 +26,6 @@ TIMEOUT_S = 4.0
 TAG = "mnist"
 
 Answer = Callable[[Message], Message]
-
-
-def dataset(number: int) -> SignedRecord:
-    body = DatasetRecord(
-        domain="clinic",
-        dataset_id=DatasetId(b"d" * 16),
-        name="blood",
-        description="",
-        tags=(),
-        tensors=(),
-        version=1,
-        seq=9,
-        expires=int(time.time()) + 60,
-    )
-    return sign(body, signing_key=seed_of(number))
 
 
 LIES: dict[str, Callable[[], bytes]] = {
@@ -53,7 +37,7 @@ LIES: dict[str, Callable[[], bytes]] = {
     "oversized": lambda: record_of(HONEST, seq=9, addresses=("x" * 256,) * 16).encode(),
     "huge": lambda: bytes(900_000),
     "garbage": lambda: b"\xc1 garbage",
-    "of a dataset": lambda: dataset(HONEST).encode(),
+    "of a dataset": lambda: dataset_of(HONEST).encode(),
     "nothing": lambda: b"",
 }
 

@@ -76,7 +76,8 @@ def test_the_life_of_a_domain_and_of_a_network(p2pgrid: P2PGrid, tmp_path: Path)
     assert not document(p2pgrid("domain", "status", "ucsf"))["running"]
     assert port_of(tmp_path, "city") != port_of(tmp_path, "ucsf")
 
-    city = document(p2pgrid("network", "start", "city"))["addresses"][0]
+    network = document(p2pgrid("network", "start", "city"))
+    city = network["addresses"][0]
     document(p2pgrid("network", "join", city, "ucsf"))
     document(p2pgrid("network", "join", city, "ucsf"))
     assert settings_of(tmp_path, "ucsf")["networks"] == [city]
@@ -86,6 +87,8 @@ def test_the_life_of_a_domain_and_of_a_network(p2pgrid: P2PGrid, tmp_path: Path)
     assert document(p2pgrid("domain", "start", "ucsf")) == started
     assert document(p2pgrid("domain", "status", "ucsf")) == started
     assert datasets_listed(tmp_path, city, started["addresses"][0]) == ["ages"]
+    (row,) = document(p2pgrid("networks", "add", network["url"]))
+    assert (row["id"], row["datasets"], row["online"]) == (network["peer_id"], 1, 1)
 
     assert not document(p2pgrid("domain", "stop", "ucsf"))["running"]
     assert not document(p2pgrid("domain", "stop", "ucsf"))["running"]

@@ -26,6 +26,7 @@ from p2pgrid.ids import peer_id_of
 PEER = peer_id_of(bytes(range(32)))
 ADDRESS = f"/ip4/192.0.2.7/tcp/4001/p2p/{PEER}"
 OWNER_KEY = "ab" * 32
+TOKEN = "5e" * 16
 BY_FAMILY = [
     (errors.GetNotPermittedError(object_id="0a", domain="d"), REFUSED),
     (errors.AuthenticationError(domain="d"), REFUSED),
@@ -66,6 +67,7 @@ class Actors:
             self.settings |= json.loads(arguments[0])
         if command == "own":
             (directory / "owner.pub").write_text(arguments[0])
+        has_owner = (directory / "owner.pub").exists()
         if "export" in command:
             return {"classes": [EXPORTED] if command != "unexport" else []}
         return {
@@ -80,6 +82,7 @@ class Actors:
             "gateway_pid": 0,
             "metrics": "",
             "url": "",
+            "setup_token": TOKEN if command == "start" and not has_owner else "",
         }
 
     @property
@@ -319,6 +322,24 @@ def test_the_owner_can_be_named_at_once_or_later(actors: Actors, home: Path) -> 
     Answer("domain", "init", "ucsf", f"--owner-key={OWNER_KEY}")
     assert ("own", OWNER_KEY) in actors.asked
     assert Wallet(home / "wallet.json").keys() == ()
+
+
+def test_a_domain_can_be_launched_without_an_owner(actors: Actors, home: Path) -> None:
+    node = launch("ucsf", client=Client(home), owner_key="")
+    assert "own" not in actors.commands
+    assert node.setup_token == TOKEN
+    assert TOKEN not in repr(node)
+    started = Answer("domain", "start", "ucsf", "--format=json").json
+    assert started["setup_token"] == TOKEN
+    assert "p2pgrid domain claim" in started["note"]
+    Answer("domain", "init", "ucsf", f"--owner-key={OWNER_KEY}")
+    assert TOKEN not in Answer("domain", "start", "ucsf").out
+
+
+def test_an_owner_opens_signing_up(actors: Actors) -> None:
+    Answer("domain", "init", "ucsf", "--signup=open")
+    assert actors.settings["signup"] == "open"
+    assert Answer("domain", "init", "ucsf", "--signup=perhaps").code == USAGE
 
 
 def test_a_network_has_no_owner(actors: Actors) -> None:

@@ -27,7 +27,7 @@ from p2pgrid.protocol.operations import ArrayMeta
 from p2pgrid.protocol.records import DatasetRecord, NodeRecord, TensorInfo
 from p2pgrid.protocol.signatures import ActorClassInfo
 from p2pgrid.protocol.text import SHOWN, Rows
-from tests.unit.hits import COVID_MORT_2, hit, record
+from tests.unit.hits import COVID_MORT_2, covid_datasets, hit, record
 
 EVIL = "<script>alert(1)</script>\x1b[2J\x07\u202e&"
 """Markup, a terminal's escape, a bell, and text that runs backwards."""
@@ -129,6 +129,15 @@ def test_the_address_of_a_node_is_shown_whole() -> None:
     assert f"<Node domain bob at {address}: url http://h:1; " in repr(node)
     assert repr(Node({**STATUS, "name": "bob", "addresses": []}, nobody)).startswith(
         "<Node domain bob: "
+    )
+
+
+def test_a_dataset_shows_what_is_public_of_it() -> None:
+    dataset = covid_datasets()[0]
+    assert repr(dataset).startswith(
+        f"<DatasetPointer {dataset.id[-8:]} 'COVID Mortality' at UCSF: version 1; "
+        "tensors deaths, region; rows train 2,626, dev 353, test 366; schema COVID-MORT-2; "
+        "tags #covid #official; description This is"
     )
 
 

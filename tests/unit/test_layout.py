@@ -88,3 +88,9 @@ def test_an_owner_is_named_by_64_hexadecimal_characters(tmp_path: Path) -> None:
             directory.set_owner(wrong)
     directory.set_owner("ab" * 32)
     assert directory.owner_key() == b"\xab" * 32
+
+
+def test_people_sign_up_at_domains_only() -> None:
+    assert settings_from({"name": "a", "kind": "domain", "port": 1}).signup == "closed"
+    with pytest.raises(SchemaError, match="signup"):
+        settings_from({"name": "a", "kind": "network", "port": 1, "signup": "open"})

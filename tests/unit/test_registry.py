@@ -287,9 +287,19 @@ def test_a_domain_has_room_for_so_many_and_more_are_refused_as_a_page(
 ) -> None:
     registry = opened(most_listed=3)
     domain.lists(registry, [numbered(1), numbered(2), numbered(3)])
-    with pytest.raises(RegistryFullError, match="5"):
-        domain.lists(registry, [numbered(4), numbered(5)], [])
+    with pytest.raises(RegistryFullError, match="4"):
+        domain.lists(registry, [numbered(number) for number in range(4, 8)])
     assert names(registry.search(EVERYTHING)) == ["births 1", "births 2", "births 3"]
+
+
+def test_a_new_listing_takes_the_room_of_the_old_one(
+    opened: Callable[..., Registry], domain: Domain
+) -> None:
+    registry = opened(most_listed=3)
+    domain.lists(registry, [numbered(1), numbered(2), numbered(3)])
+    with pytest.raises(RegistryFullError, match="4"):
+        domain.lists(registry, [numbered(4), numbered(5)], [numbered(6), numbered(7)])
+    assert names(registry.search(EVERYTHING)) == ["births 4", "births 5"]
 
 
 def test_domains_do_not_disturb_each_other(
