@@ -170,6 +170,7 @@ def agree(registry: Registry, listed: Sequence[DatasetRecord], asked: Sequence[Q
         ({"tags": "s t"}, set()),
         ({"tags": '"'}, {1}),
         ({"tags": '"quoted"'}, {1}),
+        ({"tags": '"births'}, set()),
         ({"exact_name": "twins"}, set()),
         ({"exact_tags": "births 1"}, set()),
         ({"anywhere": ["age", "twins", "2"]}, {2}),
