@@ -245,7 +245,7 @@ async def open_stream(host: IHost, peer: PeerId, timeout_s: float = 10.0) -> INe
 class _Host(BasicHost):  # type: ignore[misc]
     """Remembers on which route each connection that it dialled goes, and asks nobody who he is.
 
-    libp2p would ask at once at both ends of every connection: a third of what a connection costs.
+    libp2p would ask at once at both ends of every connection: a tenth of what a connection costs.
     Noise says who it is; what a peer speaks, the DHT asks the peers that it asks anything.
     """
 

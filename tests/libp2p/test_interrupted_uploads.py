@@ -24,7 +24,7 @@ pytestmark = pytest.mark.libp2p
 UPLOAD, STORE = "actors.transfer:Upload", "actors.store"
 STEPS_OF_THE_NODE = {
     f"{UPLOAD}.__init__ before 1": False,
-    "p2pgrid.net.bulk:Receiver.keep after 2": True,
+    "p2pgrid.net.bulk:Receiver.keep after 1": True,
     f"{UPLOAD}.work after 1": False,
     f"{UPLOAD}.__init__ after 2": False,
     f"{STORE}:Store.put before 1": False,
@@ -47,7 +47,7 @@ STEPS_OF_THE_PROGRAM = {
 """Whether the dataset is listed."""
 
 OFTEN = {
-    "p2pgrid.net.bulk:Receiver.keep after 2",
+    "p2pgrid.net.bulk:Receiver.keep after 1",
     "actors.state:State.add_dataset before 1",
     f"{PUBLICATION}:Publication._upload before 2",
     f"{PUBLICATION}:Publication._publish after 1",
