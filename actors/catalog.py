@@ -29,16 +29,20 @@ _FROM_OLD = (
 """Files that were written when a name had one dataset."""
 
 
+def convert(journal: Journal) -> None:
+    """Gives the table versions, if it was made when there were none."""
+    columns = {name for _, name, *_ in journal.rows("PRAGMA table_info(datasets)")}
+    if "version" not in columns:
+        with journal.transaction() as connection:
+            for statement in _FROM_OLD:
+                connection.execute(statement)
+
+
 class Catalog:
     """What the domain has published."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        columns = {name for _, name, *_ in journal.rows("PRAGMA table_info(datasets)")}
-        if "version" not in columns:
-            with journal.transaction() as connection:
-                for statement in _FROM_OLD:
-                    connection.execute(statement)
 
     def all(self) -> tuple[DatasetEntry, ...]:
         """All versions of all datasets, by name, oldest first.

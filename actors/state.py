@@ -42,6 +42,7 @@ class State:
     def __init__(self, path: Path) -> None:
         self._journal = Journal(path, SCHEMA)
         self._accounts = Accounts(self._journal)
+        catalog.convert(self._journal)
         self._catalog = Catalog(self._journal)
         self._revocations = Revocations(self._journal)
         self._setup = Setup(self._journal, self._accounts)
