@@ -26,7 +26,7 @@ LONGEST_RETRY_S = 20.0
 CALM_S = 60.0
 """A link to a network that ends sooner has not lasted."""
 PROMPT_S = 5.0
-"""How long a publish waits to be announced; later it goes on in the background."""
+"""How long a start and a publish wait to be announced; later it goes on in the background."""
 
 NextSequence = Callable[[int], Awaitable[int]]
 
@@ -69,6 +69,11 @@ class Rounds:
             needed = self._begun + 1  # the round under way may have signed its records before
             self.soon()
             await self._done.wait_for(lambda: self._ended >= needed)
+
+    async def first(self) -> None:
+        """Waits until a round has ended."""
+        async with self._done:
+            await self._done.wait_for(lambda: self._ended > 0)
 
 
 class Announcer:
@@ -114,6 +119,11 @@ class Announcer:
         await self.renew()
         if self._places is not None:
             await self._tell_networks()
+
+    async def first_told(self) -> None:
+        """Waits a moment until the networks know that the node is there."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._to_networks.first(), PROMPT_S)
 
     def on_over(self, link: Link) -> None:
         """Joins a network again whose link has ended: it takes us for offline without one.

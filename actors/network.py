@@ -4,7 +4,8 @@ It verifies what it indexes; its clients verify again.
 """
 
 import asyncio
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from weakref import WeakValueDictionary
 
@@ -34,6 +35,10 @@ from p2pgrid.protocol.messages import (
 from p2pgrid.protocol.queries import require_something
 from p2pgrid.protocol.records import SignedRecord
 
+FRESH_S = 30.0
+"""After its start a network gives domains so long to join it again, which they try every 20 s; it
+calls none offline meanwhile that it has not seen go."""
+
 
 class Network:
     """The requests of a network; anyone may ask, nobody logs in."""
@@ -41,10 +46,16 @@ class Network:
     kind = "network"
 
     def __init__(
-        self, *, registry: RegistryPort, book: RecordBook, relay: Relay | None = None
+        self,
+        *,
+        registry: RegistryPort,
+        book: RecordBook,
+        relay: Relay | None = None,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = book.name
         self._registry, self._book, self._relay = registry, book, relay
+        self._now, self._began_at = now, now()
         self._joined: dict[PeerId, Link] = {}
         """The link on which each peer listed itself last."""
         self._turns: WeakValueDictionary[PeerId, asyncio.Lock] = WeakValueDictionary()
@@ -100,7 +111,8 @@ class Network:
         turn = self._turns[peer] = self._turns.get(peer) or asyncio.Lock()
         async with turn:
             await self._registry.join(peer, message.node, message.datasets, more=message.more)
-        self._joined = {peer: link for peer, link in self._joined.items() if link.is_open}
+        if not self._is_fresh():
+            self._joined = {peer: link for peer, link in self._joined.items() if link.is_open}
         self._joined[session.link.peer] = session.link
         return Answer(Done())
 
@@ -110,11 +122,8 @@ class Network:
 
     def _online(self, census: Census) -> dict[PeerId, str]:
         """The listed domains whose link is alive on which they joined."""
-        alive = self._alive()
+        alive = {peer for peer, link in self._joined.items() if link.is_open}
         return {peer: name for peer, name in census.domains.items() if peer in alive}
-
-    def _alive(self) -> set[PeerId]:
-        return {peer for peer, link in self._joined.items() if link.is_open}
 
     async def _describe(self, _: LinkSession, __: Describe, ___: object) -> Answer:
         census = await self._registry.census()
@@ -136,9 +145,17 @@ class Network:
     async def _search(self, _: LinkSession, message: Search, __: object) -> Answer:
         require_something(message.query)
         found = await self._registry.search(message.query, after=message.after, limit=message.limit)
-        alive = self._alive()
-        offline = (n for n, record in enumerate(found.records) if signer_of(record) not in alive)
+        signers = map(signer_of, found.records)
+        offline = (place for place, peer in enumerate(signers) if self._is_offline(peer))
         return Answer(msgspec.structs.replace(found, offline=tuple(offline)))
+
+    def _is_offline(self, peer: PeerId) -> bool:
+        """Whether a listed domain is not connected, though it had the time to."""
+        link = self._joined.get(peer)
+        return not self._is_fresh() if link is None else not link.is_open
+
+    def _is_fresh(self) -> bool:
+        return self._now() - self._began_at < FRESH_S
 
 
 def signer_of(record: bytes) -> PeerId:

@@ -180,7 +180,9 @@ class Node:
         return self._web.url
 
     def start(self) -> None:
-        """Loads the policy, listens, signs the records; announcing goes on in the background.
+        """Loads the policy, listens, and lists itself at its networks.
+
+        A network that does not answer is waited for a moment, and then in the background.
 
         Raises:
             PortInUseError: another process listens on one of the node's ports.
@@ -197,6 +199,7 @@ class Node:
             self._background.append(self._loop.spawn(self._transfers.run()))
         self._loop.run(self._announcer.begin())
         self._background.append(self._loop.spawn(self._announcer.run()))
+        self._loop.run(self._announcer.first_told())
 
     def stop(self) -> None:
         """Ends all links and frees the port."""

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from actors.network import FRESH_S, Network
 from p2pgrid import Client
 from p2pgrid.config import DEFAULT_TIMING
 from p2pgrid.errors import InvalidQueryError, NetworkUnreachableError
@@ -186,6 +187,20 @@ def test_c26_a_domain_that_is_down_is_missing_and_the_result_is_partial(
     bob.node._loop.run(bob.node._announcer.promptly())
     assert set(someone.search(tags="diabetes")) == {"Bob", "UCSF"}
     del ucsf
+
+
+def test_c26_a_network_that_began_a_moment_ago_calls_nobody_offline(
+    grid: Grid, someone: Client, ama: FabricNode
+) -> None:
+    publish(grid, grid.launch("Bob", networks=(ama.address,)), "february", tags=("#diabetes",))
+    network = ama.node._service
+    assert isinstance(network, Network)
+    network._joined.clear()  # as after a restart: the file lists whom no link was seen of
+    found = someone.search(tags="diabetes")
+    assert (set(found), found.partial) == ({"Bob"}, False)
+    network._now = lambda: network._began_at + FRESH_S
+    found = someone.search(tags="diabetes")
+    assert (set(found), found.partial) == (set(), True)
 
 
 def test_c27_a_domain_that_one_network_can_reach_is_not_missing(
