@@ -197,7 +197,7 @@ def test_c26_a_network_that_began_a_moment_ago_calls_nobody_offline(
     assert isinstance(network, Network)
     network._joined.clear()  # as after a restart: the file lists whom no link was seen of
     found = someone.search(tags="diabetes")
-    assert (set(found), found.partial) == ({"Bob"}, False)
+    assert ("Bob" in found, found.partial) == (True, False)
     network._now = lambda: network._began_at + FRESH_S
     found = someone.search(tags="diabetes")
     assert (set(found), found.partial) == (set(), True)
