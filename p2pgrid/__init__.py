@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from p2pgrid.client.actor_pointer import ActorPointer as ActorPointer
     from p2pgrid.client.call_result import ResultPointer as ResultPointer
-    from p2pgrid.client.connect import (
-        Client as Client,
+    from p2pgrid.client.connect import Client as Client
+    from p2pgrid.client.dataset_model import Dataset as Dataset, prepare_dataset as prepare_dataset
+    from p2pgrid.client.datasets import DatasetPointer as DatasetPointer
+    from p2pgrid.client.default import (
         accept as accept,
         connect as connect,
         default_client as default_client,
         save_network as save_network,
         search as search,
     )
-    from p2pgrid.client.dataset_model import Dataset as Dataset, prepare_dataset as prepare_dataset
-    from p2pgrid.client.datasets import DatasetPointer as DatasetPointer
     from p2pgrid.client.distributed import DistributedDataset as DistributedDataset
     from p2pgrid.client.domain import DomainClient as DomainClient
     from p2pgrid.client.free import free as free
@@ -71,10 +71,10 @@ _HOMES = {
     "TensorSchema": "protocol.schemas",
     "UserBudget": "protocol.budgets",
     "Wallet": "client.wallet",
-    "accept": "client.connect",
+    "accept": "client.default",
     "cancel": "client.waiting",
-    "connect": "client.connect",
-    "default_client": "client.connect",
+    "connect": "client.default",
+    "default_client": "client.default",
     "export": "exports",
     "free": "client.free",
     "get": "client.waiting",
@@ -83,8 +83,8 @@ _HOMES = {
     "method": "exports",
     "prepare_dataset": "client.dataset_model",
     "private_tensor": "client.private_tensor",
-    "save_network": "client.connect",
-    "search": "client.connect",
+    "save_network": "client.default",
+    "search": "client.default",
     "start": "client.launch",
     "stop": "client.launch",
     "wait": "client.waiting",
@@ -131,12 +131,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    if name == "networks":
-        return import_module("p2pgrid.client.networks").networks()
-    if name == "wallet":  # an object, not a name: made with the program's client
-        from p2pgrid.client.connect import default_client
-
-        return default_client().wallet
+    if name in {"networks", "wallet"}:  # objects, as they are at each access
+        return getattr(import_module("p2pgrid.client.default"), name)()
     if name not in _HOMES:
         raise AttributeError(f"module 'p2pgrid' has no attribute {name!r}")
     return getattr(import_module(f"p2pgrid.{_HOMES[name]}"), name)

@@ -96,7 +96,7 @@ def claim(
     output: FormatOption = Format.TABLE,
 ) -> None:
     """Become the first owner of a domain that has none: a key in the wallet here will be its."""
-    from p2pgrid.client.connect import default_client  # noqa: PLC0415 the network is heavy
+    from p2pgrid.client.default import default_client  # noqa: PLC0415 the network is heavy
 
     domain = default_client().claim(address, token, user)
     show_record({"domain": domain.name, "user": user}, output=output, note="it is yours")
@@ -116,7 +116,7 @@ def revoke(
 
     Owners may take back anything, others what their key in the wallet here gave.
     """
-    from p2pgrid.client.connect import default_client  # noqa: PLC0415 the network is heavy
+    from p2pgrid.client.default import default_client  # noqa: PLC0415 the network is heavy
 
     default_client().revoke(shared, address)
     show_record({"revoked": shared[:40]}, output=output, note="in effect at once, and for good")

@@ -40,7 +40,7 @@ def forget(
 
 
 def _show(step: "Callable[[Networks], Table]", output: Format) -> None:
-    from p2pgrid.client.connect import default_client  # noqa: PLC0415 the network is heavy
+    from p2pgrid.client.default import default_client  # noqa: PLC0415 the network is heavy
 
     answer = step(default_client().network_list)
     rows = answer.reset_index().to_dict("records")

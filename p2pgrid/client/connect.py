@@ -1,11 +1,9 @@
 """The entry of a program into the grid: one identity on the network, one wallet."""
 
-import atexit
 import secrets
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -349,34 +347,6 @@ class Client:
             network_key=None if self.network_key is None else read_key(self.network_key),
             routing=Routing(self.proxy),
         )
-
-
-@cache
-def default_client() -> Client:
-    """The client behind the module's functions; its home is ``$P2PGRID_HOME``."""
-    client = Client()
-    atexit.register(client.close)
-    return client
-
-
-def connect(address: str) -> NetworkClient | DomainClient:
-    """Dials a node and says who is there; see ``Client.connect``."""
-    return default_client().connect(address)
-
-
-def search(*words: str, **forms: Unpack[Forms]) -> SearchResults:
-    """The datasets that match, of all known networks; see ``Client.search``."""
-    return default_client().search(*words, **forms)
-
-
-def save_network(address: str) -> Table:
-    """Connects to a network and keeps it in ``p2pgrid.networks``; see ``Client.save_network``."""
-    return default_client().save_network(address)
-
-
-def accept(text: str) -> Any:
-    """A handle to what somebody shared with one of our keys; see ``Client.accept``."""
-    return default_client().accept(text)
 
 
 def _refuse(inbound: Inbound) -> None:

@@ -333,6 +333,6 @@ def _new_owner(wallet: Wallet, peer_id: PeerId, name: str) -> str:
 
 
 def _default_client() -> "Client":
-    from p2pgrid.client.connect import default_client  # noqa: PLC0415
+    from p2pgrid.client.default import default_client  # noqa: PLC0415
 
     return default_client()

@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from p2pgrid.client.in_thread import in_thread
 from p2pgrid.client.known_networks import KnownNetwork, KnownNetworks
 from p2pgrid.client.tables import Table, table
 from p2pgrid.client.wallet import Wallet
-from p2pgrid.config import default_home
 from p2pgrid.errors import (
     AddressError,
     NetworkNameConflictError,
@@ -135,14 +135,12 @@ class Networks:
         )
 
 
-def networks() -> Table:
-    """The networks of the default client; see ``Client.networks``."""
-    known = KnownNetworks(default_home())
-    if not known.history() and not known.defaults():
-        return table([], COLUMNS, index="name", note=NONE_KNOWN)
-    from p2pgrid.client.connect import default_client  # noqa: PLC0415 it loads libp2p
-
-    return default_client().networks
+def none_known(home: Path) -> Table | None:
+    """The table when no network is known in this home; None when there is one to ask."""
+    known = KnownNetworks(home)
+    if known.history() or known.defaults():
+        return None
+    return table([], COLUMNS, index="name", note=NONE_KNOWN)
 
 
 def _never_met(address: str) -> KnownNetwork:

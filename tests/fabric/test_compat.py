@@ -24,7 +24,7 @@ def scientist(grid: Grid, monkeypatch: pytest.MonkeyPatch) -> Client:
     """Whose program this is, for functions of modules."""
     client = grid.client("scientist")
     monkeypatch.setenv("P2PGRID_HOME", str(client.home))
-    monkeypatch.setattr("p2pgrid.client.connect.default_client", lambda: client)
+    monkeypatch.setattr("p2pgrid.client.default.default_client", lambda: client)
     return client
 
 

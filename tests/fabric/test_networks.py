@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from p2pgrid import Client, DomainClient
 from p2pgrid.cli.main import UNREACHABLE, app
-from p2pgrid.client import connect as connect_module
+from p2pgrid.client import default
 from p2pgrid.errors import (
     AddressError,
     DisconnectedError,
@@ -95,11 +95,11 @@ def test_c05_save_network_prints_and_returns_a_row(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     join(grid, city, "james")
-    monkeypatch.setattr(connect_module, "default_client", lambda: ana)
+    monkeypatch.setattr(default, "default_client", lambda: ana)
     first = grid.launch("first", "network")
     ana.connect(first.address)
     for _ in range(2):
-        saved = connect_module.save_network(f"{city.node.url}/pygrid")
+        saved = default.save_network(f"{city.node.url}/pygrid")
         assert capsys.readouterr().out == "Connecting... SUCCESS!\n"
         assert [(saved.index[0], *saved.iloc[0])] == [("city", city.node.peer_id, 0, 0, 1, 1, 0)]
     assert list(ana.networks.index) == ["first", "city"]
@@ -161,7 +161,7 @@ def test_the_command_line_adds_lists_and_forgets(
     grid: Grid, city: FabricNode, ana: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     join(grid, city, "james")
-    monkeypatch.setattr(connect_module, "default_client", lambda: ana)
+    monkeypatch.setattr(default, "default_client", lambda: ana)
 
     def run(*line: str) -> list[dict[str, object]]:
         done = CliRunner().invoke(app, ["networks", *line, "--format", "json"])

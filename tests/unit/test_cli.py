@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from p2pgrid import Client, errors, launch
 from p2pgrid.cli.main import FAILED, REFUSED, UNREACHABLE, USAGE, app, exit_code
 from p2pgrid.cli.output import Format, show_record
-from p2pgrid.client import connect, node_commands
+from p2pgrid.client import default, node_commands
 from p2pgrid.client.launch import make_nodes
 from p2pgrid.client.wallet import Wallet
 from p2pgrid.errors import P2PGridError
@@ -431,7 +431,7 @@ def test_what_was_shared_is_taken_back(home: Path, monkeypatch: pytest.MonkeyPat
                 raise errors.CapabilityError(reason="malformed", domain="d")
 
     assert home.exists()
-    monkeypatch.setattr(connect, "default_client", Program)
+    monkeypatch.setattr(default, "default_client", Program)
     assert Answer("domain", "revoke", "text", "--format=json").json["revoked"] == "text"
     assert Answer("domain", "revoke", "0a" * 16, f"--address={ADDRESS}").code == 0
     assert asked == [("text", None), ("0a" * 16, ADDRESS)]

@@ -8,7 +8,7 @@ import pytest
 from nacl.signing import SigningKey
 
 import p2pgrid
-from p2pgrid.client import connect
+from p2pgrid.client import default
 from p2pgrid.client.wallet import Imported, InsecureWalletWarning, Wallet
 from p2pgrid.errors import (
     NoKeyError,
@@ -61,13 +61,13 @@ def test_c13_the_wallet_of_the_program_is_a_name_of_the_package(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("P2PGRID_HOME", str(path.parent))
-    connect.default_client.cache_clear()
+    default.default_client.cache_clear()
     try:
         p2pgrid.wallet.add(network="CDC", domain="Atlanta")
         assert list(p2pgrid.wallet.domain_keys["domain"]) == ["Atlanta"]
         assert mode(path) == 0o600
     finally:
-        connect.default_client.cache_clear()
+        default.default_client.cache_clear()
 
 
 def test_c14_keys_are_64_lower_case_hex_digits_and_revealed_on_demand(path: Path) -> None:
