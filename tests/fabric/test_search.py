@@ -203,6 +203,15 @@ def test_c26_a_network_that_began_a_moment_ago_calls_nobody_offline(
     assert (set(found), found.partial) == (set(), True)
 
 
+def test_a_domain_has_joined_its_network_when_its_start_returns(
+    grid: Grid, ama: FabricNode
+) -> None:
+    bob = grid.launch("Bob", networks=(ama.address,))
+    network = ama.node._service
+    assert isinstance(network, Network)
+    assert bob.node.peer_id in network._joined
+
+
 def test_c27_a_domain_that_one_network_can_reach_is_not_missing(
     grid: Grid, ama: FabricNode
 ) -> None:
